@@ -1,0 +1,1 @@
+"""One interface over the voice APIs of Twilio, Telnyx and Plivo."""

@@ -1,0 +1,462 @@
+"""What a carrier adapter must do: the abstract `Provider` and the values that cross the border.
+
+Here: the contract (order, idempotence, what is raised). Not here: any carrier's word, any network code.
+An adapter is a set of functions from values to values around one HTTP client; it keeps no state between calls.
+
+Two kinds of carriers exist. A *document* carrier asks what to do and gets the instruction in the HTTP answer
+(`answer`, `next`, `fallback` hooks). A *command* carrier only reports; instructions are REST commands. The gateway
+treats both alike: an event with `wants_instruction` leads to one `Provider.answer(call, instruction)`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gateway.status import CallFacts, Direction, EndCause
+
+if TYPE_CHECKING:
+    from gateway.instructions import Instruction
+    from gateway.transport import Transport
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Hook(StrEnum):
+    """Which of our routes a webhook came in by (design, section 7)."""
+
+    ANSWER = "answer"
+    STATUS = "status"
+    AMD = "amd"
+    RECORDING = "recording"
+    NEXT = "next"
+    FALLBACK = "fallback"
+    EVENTS = "events"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """One webhook as it arrived.
+
+    `url` is the configured public base URL + the raw path + the raw query ("?…" only when the request line had a
+    query), never the Host header's idea of it. `body` is the raw body. `token` is the last path part where the route
+    has one (an attempt token, or a step token at `next`).
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    def header(self, name: str) -> str | None:
+        """Return the header's value, or None when it is absent *or repeated*: a doubled header is not trusted."""
+        found = [value for key, value in self.headers if key.lower() == name.lower()]
+        return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookReply:
+    """The HTTP answer to a webhook."""
+
+    status: int = 200
+    content_type: str = "text/plain"
+    body: bytes = b""
+
+
+class StepOutcome(StrEnum):
+    """What a carrier reports about the step (instruction) that is running."""
+
+    JOINED = "joined"  # the media socket is open, or the forwarded party answered
+    OVER = "over"  # the step ended in the normal way: the agent closed its socket, the text was spoken
+    FAILED = "failed"  # the socket was refused, the forwarded party did not answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """A report about one step. `detail` keeps the carrier's own word."""
+
+    outcome: StepOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmappedWord:
+    """A word of the carrier that no table lists: kept, counted, warned about; it changes nothing (R39)."""
+
+    table: str  # "call_status", "hangup_cause", "event_type", "answered_by" ...
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """One fact a carrier reported about one leg.
+
+    Attributes:
+        leg_id: the carrier's id of the leg, verbatim; `other_ids` are further ids of the same leg.
+        name: the carrier's own word for the report, for the timeline: "initiated", "call.hangup", "StartApp".
+        facts: what this one report adds.
+        occurred_at: aware UTC by the carrier's clock where it gives one, else None.
+        event_id: dedupe key that is the same for every delivery of this report and different for every other report
+            of this account; built from ids and state words, never from times of delivery.
+        direction, to, from_number: present when the report says so; E.164 where it is a number, "anonymous" when withheld.
+        is_child_leg: a leg that a Forward or Sip step made: it never changes the call's status, only the step's.
+        attempt_token: the token found in the path or echoed by the carrier; None for inbound calls.
+        step_token: the step this report belongs to, when the report says so.
+        wants_instruction: the carrier asks now what to do with the call.
+        account_ref: the account the report names, to be checked against the credential (R25); None when it names none.
+        raw: the report's fields as they arrived.
+    """
+
+    provider: str
+    leg_id: str
+    name: str
+    facts: CallFacts
+    event_id: str
+    occurred_at: datetime | None = None
+    other_ids: tuple[str, ...] = ()
+    direction: Direction | None = None
+    to: str | None = None
+    from_number: str | None = None
+    is_child_leg: bool = False
+    attempt_token: str | None = field(default=None, repr=False)
+    step_token: str | None = field(default=None, repr=False)
+    step: StepReport | None = None
+    wants_instruction: bool = False
+    account_ref: str | None = None
+    unmapped: tuple[UnmappedWord, ...] = ()
+    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A signature that matched. `canonical` are exactly the bytes that were signed: their hash is the replay key (R22)."""
+
+    canonical: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackUrls:
+    """Absolute URLs of our routes for one call; None where it has none. Carrier retry settings are the adapter's to add."""
+
+    answer: str
+    status: str
+    amd: str
+    recording: str
+    fallback: str
+    events: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialRequest:
+    """What to dial. `attempt_token` is already in `urls`; `command_id` (UUID) is derived from it.
+
+    `join_timeout_s`: whole seconds of ringing. `max_duration_s`: whole seconds after the answer.
+    `detect_machine`: asynchronous machine detection; `await_greeting_end`: also tell when a greeting is over.
+    `extra`: carrier parameters that we do not model, sent as they are.
+    """
+
+    call_id: str
+    to: str
+    caller_id: str
+    attempt_token: str = field(repr=False)
+    command_id: str
+    join_timeout_s: int
+    max_duration_s: int
+    detect_machine: bool = False
+    await_greeting_end: bool = False
+    record: bool = False
+    urls: CallbackUrls = field(repr=False)
+    extra: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+
+
+class DialResult(StrEnum):
+    """The outcome classes of one POST (reliability.md, section 5.2)."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    NOT_SENT = (
+        "not_sent"  # no request byte left, or the carrier said that it did not process it: safe to try again
+    )
+    UNKNOWN = "unknown"  # the phone may be ringing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOutcome:
+    """What is known after one POST. Only ACCEPTED has a `leg_id`; `cause` says why a REJECTED dial ended."""
+
+    result: DialResult
+    leg_id: str | None = None
+    other_ids: tuple[str, ...] = ()
+    cause: EndCause | None = None
+    message: str = ""
+    vendor_code: str | None = None
+    http_status: int | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCall:
+    """What an adapter needs to know of a call to answer with an instruction.
+
+    `answered`: the call has been answered. `next_url` / `step_token`: where and by what name the carrier reports that
+    this step is over. `status_url`: progress of the step (socket open, forwarded leg's progress). `is_last`: nothing
+    follows this step, so the document may hang up by itself. `caller_id`: what a Forward shows (already decided);
+    `join_timeout_s`: how long the step may take to be joined. `record`: the conversation is to be recorded, and
+    recording has not started yet.
+    """
+
+    call_id: str
+    leg_id: str
+    direction: Direction
+    answered: bool
+    to: str
+    from_number: str
+    step_token: str = field(repr=False)
+    next_url: str = field(repr=False)
+    status_url: str = field(repr=False)
+    recording_url: str = field(repr=False)
+    events_url: str = field(repr=False)
+    attempt_token: str | None = field(default=None, repr=False)
+    caller_id: str | None = None
+    join_timeout_s: int = 30
+    max_duration_s: int = 1800
+    record: bool = False
+    is_last: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRef:
+    """A leg at the carrier: its id and the further ids we know it by."""
+
+    leg_id: str
+    other_ids: tuple[str, ...] = ()
+    is_answered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSnapshot:
+    """What the carrier says about one call when asked. `is_known` False: it does not know the call (any more)."""
+
+    is_known: bool
+    is_live: bool | None = None
+    events: tuple[CallEvent, ...] = ()  # what the answer proves, marked `reconciled`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialQuery:
+    """What to look for at the carrier after a dial whose outcome is unknown. Window: inclusive, aware UTC."""
+
+    to: str
+    caller_id: str
+    attempt_token: str = field(repr=False)
+    created_from: datetime
+    created_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCall:
+    """A call at the carrier that may be ours. `has_our_token`: it carries the attempt's token, so it surely is."""
+
+    leg_id: str
+    other_ids: tuple[str, ...] = ()
+    has_our_token: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCalls:
+    """The answer to a `DialQuery`. `is_complete`: every list was read to its end, so "none" means none."""
+
+    calls: tuple[FoundCall, ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountInfo:
+    """What one harmless read tells about an account. `status`: "active", "suspended", "closed", "unknown"."""
+
+    account_ref: str
+    name: str
+    status: str
+    kind: str  # "main", "sub_account", "trial"
+    balance: str | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierNumber:
+    """A number as the carrier lists it. `settings` is what it points at now, verbatim, to be kept before any change."""
+
+    e164: str
+    carrier_ref: str
+    has_voice: bool
+    settings: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStream:
+    """A recording's audio as the carrier sends it. Iterate `chunks` to the end or call `close`."""
+
+    content_type: str
+    chunks: Iterator[bytes]
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """An inclusive range of whole numbers that a carrier accepts."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a carrier can do; the docs' table is generated from it and each line has a test.
+
+    `control`: "document" or "command". `notes`: one line a limit, for the docs.
+    """
+
+    control: str
+    join_timeout_s: Range
+    max_duration_s: Range
+    reports_ringing: bool
+    reports_human: bool  # machine detection says "human" too, not only "machine"
+    reports_fax: bool
+    reports_greeting_end: bool
+    dial_idempotency: bool
+    signs_timestamp: bool
+    cost_in_webhook: bool  # else the cost is asked for after the end
+    finds_by_token: bool  # an unknown dial is found by its token, not only by numbers and time
+    number_setup: bool  # numbers are listed and configured through the API
+    notes: tuple[str, ...] = ()
+
+
+class Provider(ABC):
+    """One account at one carrier. Thread-safe. Constructing it does no network and imports no vendor library."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    def __init__(
+        self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
+    ) -> None:
+        """Take the account's secrets, by the carrier's field names (design, section 4).
+
+        Args:
+            transport: carries every request; None: a one-shot transport fixed to the carrier's host.
+            base_url: another host for the carrier's API (the simulator, a region).
+
+        Raises:
+            ConfigurationError: a secret is absent or empty, or one is given that the carrier does not have.
+        """
+
+    @classmethod
+    @abstractmethod
+    def check_secrets(cls, secrets: Mapping[str, str]) -> None:
+        """Check the shape of secrets (lengths, prefixes, alphabet) where a credential is added.
+
+        Raises:
+            ValidationError: names the field and the form, never the value.
+        """
+
+    @property
+    @abstractmethod
+    def account_ref(self) -> str:
+        """The carrier's name of the account, as its webhooks name it; "" when its webhooks name none."""
+
+    # -- webhooks in ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
+        """Check the signature over the URL and the raw body; constant time; never any other exception.
+
+        Raises:
+            WebhookRejected: no secret, no signature, a wrong one, too old; see `RejectionReason`.
+        """
+
+    @abstractmethod
+    def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
+        """Translate a *verified* webhook. Unknown words are kept and listed in `unmapped`.
+
+        Raises:
+            WebhookRejected: MALFORMED: not what this carrier sends (bad encoding, doubled security-relevant field, bad id).
+        """
+
+    @abstractmethod
+    def answer(self, call: LiveCall, instruction: Instruction) -> WebhookReply:
+        """Make the carrier do `instruction` with the call.
+
+        A document carrier returns the document. A command carrier sends its commands (idempotent by command id: doing
+        it twice does it once) and returns an empty reply; a command that must wait for the answer of the call is sent
+        when `answer` is called again with `call.answered`.
+        An instruction that ends the call, for a call that has ended, is a success.
+
+        Raises:
+            ProviderError: a command was refused or its outcome is not known. UnsupportedFeature.
+        """
+
+    # -- calls out --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def check_dial(self, request: DialRequest) -> None:
+        """Refuse what this carrier cannot take, before anything is stored or sent.
+
+        Raises:
+            ValidationError: names the field and the accepted range. UnsupportedFeature.
+        """
+
+    @abstractmethod
+    def dial(self, request: DialRequest) -> DialOutcome:
+        """Ask the carrier to ring `request.to`, with one POST at most. Never raises for what the carrier does."""
+
+    @abstractmethod
+    def redirect(self, ref: LegRef, next_url: str) -> None:
+        """Make a live call of a document carrier ask `next_url` now for its next instruction.
+
+        Raises:
+            UnsupportedFeature: a command carrier: use `answer`. Conflict: the call is not live. ProviderError.
+        """
+
+    @abstractmethod
+    def hang_up(self, ref: LegRef) -> None:
+        """End the call, also while queued or ringing. A call that has already ended is a success.
+
+        Raises:
+            ProviderError: refused, or outcome not known (asking again is safe).
+        """
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fetch_call(self, ref: LegRef) -> CallSnapshot:
+        """Ask what became of a call, its cost included where the carrier tells it. Raises ProviderError."""
+
+    @abstractmethod
+    def find_calls(self, query: DialQuery) -> FoundCalls:
+        """Look for the call of an unknown dial, by the carrier's own rules. Raises ProviderError."""
+
+    @abstractmethod
+    def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
+        """Stream a recording's audio with our credentials, from the carrier's own hosts only (R92).
+
+        Raises:
+            NotFound: no such recording (any more). ProviderError.
+        """
+
+    # -- the account ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def check_account(self) -> AccountInfo:
+        """Ask the carrier who we are, with one harmless read. Raises RequestRefused for bad secrets, ProviderError."""
+
+    @abstractmethod
+    def list_numbers(self) -> Iterator[CarrierNumber]:
+        """Yield every number of the account, paged to the end. Raises ProviderError."""

@@ -1,0 +1,1 @@
+"""Carrier adapters and the carrier simulator."""
