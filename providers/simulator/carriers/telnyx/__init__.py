@@ -1,0 +1,1 @@
+"""Telnyx as the simulator plays it: Call Control v2."""
