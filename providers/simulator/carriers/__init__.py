@@ -1,0 +1,1 @@
+"""One package for each carrier the simulator plays, imported on first use."""

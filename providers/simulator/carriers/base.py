@@ -1,0 +1,221 @@
+"""What a carrier face implements, and the core it is given.
+
+A face is a class `Face(CarrierFace)` in `providers/simulator/carriers/<name>/face.py`. It lives in the simulator's
+loop: every method is called there, `async` or not, and none may block. It reads and drives legs through
+`core.exchange`, sends webhooks through `core.delivery`, opens media sockets by `core.open_stream(...)`, and runs
+everything that takes time in `core.spawn(coroutine, call_id=...)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from providers.simulator.api import ApiAnswer, ApiRequest, Route
+from providers.simulator.clock import Clock
+from providers.simulator.delivery import Delivery
+from providers.simulator.exchange import Exchange, Leg, LegEvent
+from providers.simulator.faults import ApiFault, Faults
+from providers.simulator.journal import Journal, Kind
+from providers.simulator.media import FrameCodec, MediaStream
+
+log = logging.getLogger("providers.simulator")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Account:
+    """A customer's account at a carrier.
+
+    Attributes:
+        account_ref: the carrier's id of the account (Twilio account SID, Plivo auth id, Telnyx: an id of our own).
+        secrets: what the customer types into a gateway, by the names the gateway's credentials use.
+        connection_id: Telnyx only: the Call Control application.
+    """
+
+    provider: str
+    name: str
+    account_ref: str
+    secrets: dict[str, str] = field(repr=False)
+    connection_id: str | None = None
+    verified_caller_ids: set[str] = field(default_factory=set)
+
+
+class Core:
+    """The carrier-neutral parts, as a face uses them."""
+
+    def __init__(self, clock: Clock, seed: int | None = None) -> None:
+        self.clock = clock
+        self.journal = Journal()
+        self.faults = Faults()
+        self.exchange = Exchange(clock, self.journal)
+        self.delivery = Delivery(self.journal, self.faults)
+        self.random = random.Random(seed)
+        self.base_urls: dict[str, str] = {}
+        self._tasks: dict[asyncio.Task[Any], tuple[str | None, bool]] = {}
+
+    def hex(self, digits: int) -> str:
+        """Random lower-case hex digits, the same for the same seed."""
+        return f"{self.random.getrandbits(4 * digits):0{digits}x}"
+
+    def base_url(self, provider: str) -> str:
+        """`http://127.0.0.1:PORT/<provider>`, for links in answers and webhooks."""
+        return self.base_urls[provider]
+
+    def spawn(
+        self, work: Coroutine[Any, Any, None], *, call_id: str | None = None, keeps_open: bool = True
+    ) -> asyncio.Task[None]:
+        """Runs work in the background. `Simulator.wait(call)` waits for it, unless `keeps_open` is False.
+
+        An exception in it is a bug of the simulator: journaled as an error, logged, and raised by `stop()`.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = (call_id, keeps_open)
+        task.add_done_callback(self._finished)
+        return task
+
+    def is_idle(self, call_id: str | None) -> bool:
+        """Whether nothing is under way for the call any more: no task, no webhook."""
+        busy = any(owner == call_id and keeps_open for owner, keeps_open in self._tasks.values())
+        return not busy and self.delivery.is_idle(call_id)
+
+    def open_stream(
+        self,
+        leg: Leg,
+        url: str,
+        codec: FrameCodec,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+        uses_party: bool = True,
+    ) -> MediaStream:
+        """A media stream, not connected yet: `await stream.connect()`, then `await stream.run()`."""
+        return MediaStream(
+            clock=self.clock,
+            journal=self.journal,
+            exchange=self.exchange,
+            session=self.delivery.session,
+            leg=leg,
+            url=url,
+            codec=codec,
+            headers=headers,
+            subprotocols=subprotocols,
+            uses_party=uses_party,
+        )
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.exchange.close()
+        await self.delivery.close()
+
+    def report(self, provider: str, call_id: str | None, error: BaseException) -> None:
+        """Journals and logs a failure of the simulator itself."""
+        self.journal.add(Kind.ERROR, provider, call_id, error=f"{type(error).__name__}: {error}")
+        log.error("the simulator failed (%s)", provider, exc_info=error)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        call_id, _ = self._tasks.pop(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            leg = self.exchange.leg(call_id) if call_id else None
+            self.report(leg.provider if leg else "", call_id, error)
+
+
+class CarrierFace(ABC):
+    """One carrier. Construct with the core; `self.core.exchange.listen` is done by the simulator."""
+
+    name: ClassVar[str]
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    # -- set-up: what a person does in the carrier's console
+
+    @abstractmethod
+    def add_account(self, name: str) -> Account: ...
+
+    @abstractmethod
+    def add_number(self, account: Account, number: str) -> None:
+        """A voice number the account holds; `number` is E.164 with its `+`."""
+
+    def verify_caller_id(self, account: Account, number: str) -> None:
+        """A foreign number the account may show."""
+        account.verified_caller_ids.add(number)
+
+    @abstractmethod
+    def configure_number(
+        self, number: str, *, voice_url: str | None, status_url: str | None, fallback_url: str | None
+    ) -> None:
+        """Where the number's webhooks go; None leaves a setting, an empty string clears it."""
+
+    def configure_application(
+        self,
+        account: Account,
+        *,
+        webhook_url: str | None,
+        failover_url: str | None,
+        call_cost_in_webhooks: bool | None,
+    ) -> None:
+        """Carriers whose applications hold the webhooks (Telnyx) override this."""
+        raise NotImplementedError(f"{self.name} has no such application: use configure_number")
+
+    # -- the API
+
+    @abstractmethod
+    def routes(self) -> Sequence[Route]:
+        """Every resource below the carrier's base URL. A handler checks auth and parameters itself."""
+
+    @abstractmethod
+    def unmatched(self, request: ApiRequest, allowed: Sequence[str]) -> ApiAnswer:
+        """The answer for a path without route (`allowed` is empty) or with another method."""
+
+    @abstractmethod
+    def fault_answer(self, fault: ApiFault, request: ApiRequest) -> ApiAnswer:
+        """The carrier's own error of `fault.status`, or its 429 for Fault.RATE_LIMITED."""
+
+    def decorate(self, request: ApiRequest, answer: ApiAnswer) -> ApiAnswer:
+        """Headers every answer of this carrier has."""
+        return answer
+
+    def without_id(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a dial without what identifies the call, for Fault.NO_ID."""
+        id_names = {
+            "sid",
+            "call_control_id",
+            "call_leg_id",
+            "call_session_id",
+            "request_uuid",
+            "call_uuid",
+            "uri",
+        }
+        kept = {name: value for name, value in document.items() if name not in id_names}
+        return {
+            name: self.without_id(value) if isinstance(value, dict) else value for name, value in kept.items()
+        }
+
+    # -- calls
+
+    @abstractmethod
+    def ring(self, number: str, from_: str) -> Leg:
+        """A phone calls one of our numbers: creates the inbound leg with the carrier's call id, not ringing yet.
+
+        The simulator then runs the caller's script by `exchange.call_in`, and the face hears of it by
+        `on_leg_event(leg, RINGING)`: that is when it asks the customer what to do. Raises UnknownNumber.
+        """
+
+    @abstractmethod
+    def on_leg_event(self, leg: Leg, event: LegEvent) -> None:
+        """A leg of this carrier moved on. Synchronous: spawn what takes time."""
+
+
+class UnknownNumber(LookupError):
+    """No account of this simulator holds the number."""
