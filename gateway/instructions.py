@@ -35,7 +35,7 @@ class Stream(_Step):
     """
 
     url: str
-    parameters: Mapping[str, str] = field(default=_EMPTY, repr=False, hash=False)
+    parameters: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         parts = _split(self.url, "stream url")

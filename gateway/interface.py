@@ -130,7 +130,7 @@ class CallEvent:
     wants_instruction: bool = False
     account_ref: str | None = None
     unmapped: tuple[UnmappedWord, ...] = ()
-    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ class DialRequest:
     await_greeting_end: bool = False
     record: bool = False
     urls: CallbackUrls = field(repr=False)
-    extra: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
 class DialResult(StrEnum):
@@ -296,7 +296,7 @@ class CarrierNumber:
     e164: str
     carrier_ref: str
     has_voice: bool
-    settings: Mapping[str, Any] = field(default=_EMPTY, repr=False)
+    settings: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

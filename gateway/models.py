@@ -167,7 +167,7 @@ class Credential:
     name: str
     key: str
     account_ref: str
-    secrets: Mapping[str, str] = field(repr=False, default=_EMPTY)
+    secrets: Mapping[str, str] = field(repr=False, default_factory=lambda: _EMPTY)
     exclusive: bool = True
     created_at: datetime
 
@@ -263,8 +263,8 @@ class Call:
     provider: str | None
     leg_id: str | None = None
     settings: CallSettings = DEFAULT_SETTINGS
-    variables: Mapping[str, str] = field(default=_EMPTY, hash=False, repr=False)
-    context: Mapping[str, Any] = field(default=_EMPTY, hash=False, repr=False)
+    variables: Mapping[str, str] = field(default_factory=lambda: _EMPTY, hash=False, repr=False)
+    context: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, hash=False, repr=False)
     facts: CallFacts = field(default_factory=CallFacts, repr=False)
     end_reason: EndReason | None = None
     idempotency_key: str | None = None
@@ -333,7 +333,7 @@ class EventRecord:
     status_after: CallStatus | None = None
     occurred_at: datetime
     received_at: datetime
-    raw: Mapping[str, Any] = field(default=_EMPTY, repr=False, hash=False)
+    raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False, hash=False)
 
 
 def _set_enum(owner: object, name: str, kind: type[StrEnum]) -> None:
