@@ -65,7 +65,7 @@ class Sip(_Step):
 
 @dataclass(frozen=True, slots=True)
 class Forward(_Step):
-    """Connect the call to a phone number (E.164). `caller_id`: the number shown; None shows the caller's own."""
+    """Connect the call to a phone number (E.164). `caller_id`: the number shown; None shows our number of the call."""
 
     number: str
     caller_id: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from gateway.durations import format_duration, parse_duration
 from gateway.errors import ValidationError
 from gateway.instructions import Connection, FallbackStep
-from gateway.status import CallFacts, CallStatus, Cost, Direction, EndReason, Recording
+from gateway.status import CallFacts, CallStatus, Cost, Direction, EndReason, Recording, was_answered
 
 DEFAULT_WORKSPACE: Final = "default"
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -280,8 +280,12 @@ class Call:
 
     @property
     def started_at(self) -> datetime | None:
-        """When it was answered, or None."""
-        return self.facts.answered_at
+        """When it was answered, or None. Counted back from the end when only the end told that it was answered."""
+        if self.facts.answered_at is not None or not was_answered(self.facts):
+            return self.facts.answered_at
+        if self.facts.ended_at is None or self.facts.duration is None:
+            return self.facts.ended_at
+        return self.facts.ended_at - timedelta(seconds=self.facts.duration.seconds)
 
     @property
     def ended_at(self) -> datetime | None:
@@ -295,7 +299,7 @@ class Call:
             return None
         if self.facts.duration is not None:
             return self.facts.duration.seconds
-        if self.facts.answered_at is None or self.facts.ended_at is None:
+        if self.facts.answered_at is None or self.facts.ended_at is None or not was_answered(self.facts):
             return 0
         return max(0, round((self.facts.ended_at - self.facts.answered_at).total_seconds()))
 
