@@ -58,13 +58,21 @@ def never(_answer: WebhookAnswer) -> bool:
     return False
 
 
+def failed(answer: WebhookAnswer) -> bool:
+    return not answer.is_ok
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How a carrier sends to one URL. Seconds here are real ones: they are network timeouts."""
+    """How a carrier sends to one URL. Seconds here are real ones: they are network timeouts.
+
+    `pauses_s` are the pauses between the tries one by one; `spacing_s` is every pause beyond them.
+    """
 
     attempts: int = 1
     retry_on: Callable[[WebhookAnswer], bool] = never
     spacing_s: float = 0.1
+    pauses_s: tuple[float, ...] = ()
     connect_timeout_s: float = 5.0
     total_timeout_s: float = 15.0
     follow_redirects: int = 0
@@ -72,7 +80,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One webhook. `failover_url` gets the same body when every try of `url` failed.
+    """One webhook. `failover_url` gets the same body when every try of `url` failed in a way `failover_on` names.
 
     Attributes:
         hook: the carrier-neutral name that faults and tests use: "answer", "status", "amd", "recording", "next",
@@ -97,6 +105,7 @@ class Webhook:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     failover_url: str | None = None
     failover_policy: RetryPolicy | None = None
+    failover_on: Callable[[WebhookAnswer], bool] = failed
 
 
 class Delivery:
@@ -154,7 +163,7 @@ class Delivery:
 
     async def _send_all(self, webhook: Webhook, fault: WebhookFault | None) -> WebhookAnswer:
         answer = await self._tries(webhook, webhook.url, webhook.policy, 0, fault)
-        if webhook.failover_url and not answer.is_ok:
+        if webhook.failover_url and webhook.failover_on(answer):
             policy = webhook.failover_policy or webhook.policy
             answer = await self._tries(webhook, webhook.failover_url, policy, webhook.policy.attempts, None)
         self._answered.pop(webhook.call_id, asyncio.Event()).set()
@@ -176,7 +185,8 @@ class Delivery:
             )
             if attempt == policy.attempts or not policy.retry_on(answer):
                 break
-            await asyncio.sleep(policy.spacing_s)
+            pauses_s = policy.pauses_s[attempt - 1 :] or (policy.spacing_s,)
+            await asyncio.sleep(pauses_s[0])
         return answer
 
     async def _send(
