@@ -212,6 +212,21 @@ def no_such_call() -> Refused:
     )
 
 
+def too_many_requests() -> Refused:
+    """Above the request rate; the numbers are not published."""
+    return Refused(
+        429, "10011", "Too many requests", "You have exceeded the maximum number of allowed requests."
+    )
+
+
+def server_error(status: int) -> Refused:
+    """Any other failure of the carrier itself: 408 has a code of its own, the rest share one."""
+    code, title = {408: ("10008", "Request timed out"), 503: ("10007", "Service unavailable")}.get(
+        status, ("10007", "Internal server error")
+    )
+    return Refused(status, code, title, title)
+
+
 def call_ended() -> Refused:
     """The call is over."""
     return Refused(
@@ -254,3 +269,8 @@ def not_streaming() -> Refused:
 def answer_to_outbound() -> Refused:
     """`answer` is for incoming calls."""
     return Refused(422, "90102", "Unable to answer outbound call", "Only incoming calls can be answered.")
+
+
+def not_executable(detail: str) -> Refused:
+    """The call is in no state for this command; that the carrier uses this code for it is unconfirmed."""
+    return Refused(422, "90033", "Unable to execute command", detail)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from . import errors
+from providers.simulator.carriers.telnyx import errors
 
 
 class Kind(StrEnum):
@@ -86,45 +86,19 @@ RETRIES_MAX: Final = 5
 RETRIES_TOTAL_MS: Final = 60_000
 
 # Every event type of a call that this carrier documents; Call Control version 2.
-EVENT_TYPES: Final = frozenset(
-    [
-        "call.initiated",
-        "call.answered",
-        "call.bridged",
-        "call.hangup",
-        "call.hold",
-        "call.unhold",
-        "call.cost",
-        "call.dtmf.received",
-        "call.machine.detection.ended",
-        "call.machine.greeting.ended",
-        "call.machine.premium.detection.started",
-        "call.machine.premium.detection.ended",
-        "call.machine.premium.greeting.ended",
-        "call.machine.premium.call_screening.detected",
-        "call.playback.started",
-        "call.playback.ended",
-        "call.speak.started",
-        "call.speak.ended",
-        "call.recording.saved",
-        "call.recording.error",
-        "call.recording.transcription.saved",
-        "call.refer.started",
-        "call.refer.completed",
-        "call.refer.failed",
-        "call.gather.ended",
-        "call.enqueued",
-        "call.dequeued",
-        "call.left_queue",
-        "call.fork.started",
-        "call.fork.stopped",
-        "call.transcription",
-        "call.bridge",
-        "streaming.started",
-        "streaming.stopped",
-        "streaming.failed",
-    ]
-)
+# fmt: off
+EVENT_TYPES: Final = frozenset({
+    "call.initiated", "call.answered", "call.bridged", "call.hangup", "call.hold", "call.unhold",
+    "call.cost", "call.dtmf.received", "call.machine.detection.ended", "call.machine.greeting.ended",
+    "call.machine.premium.detection.started", "call.machine.premium.detection.ended",
+    "call.machine.premium.greeting.ended", "call.machine.premium.call_screening.detected",
+    "call.playback.started", "call.playback.ended", "call.speak.started", "call.speak.ended",
+    "call.recording.saved", "call.recording.error", "call.recording.transcription.saved",
+    "call.refer.started", "call.refer.completed", "call.refer.failed", "call.gather.ended",
+    "call.enqueued", "call.dequeued", "call.left_queue", "call.fork.started", "call.fork.stopped",
+    "call.transcription", "call.bridge", "streaming.started", "streaming.stopped", "streaming.failed",
+})
+# fmt: on
 
 
 def is_base64(value: str) -> bool:
@@ -242,20 +216,14 @@ def _check_event(name: str, event: str) -> None:
         raise errors.unknown_event(name, event)
 
 
-AMD_CONFIG_KEYS: Final = frozenset(
-    [
-        "total_analysis_time_millis",
-        "after_greeting_silence_millis",
-        "between_words_silence_millis",
-        "greeting_duration_millis",
-        "initial_silence_millis",
-        "maximum_number_of_words",
-        "maximum_word_length_millis",
-        "silence_threshold",
-        "greeting_total_analysis_time_millis",
-        "greeting_silence_duration_millis",
-    ]
-)
+# fmt: off
+AMD_CONFIG_KEYS: Final = frozenset({
+    "total_analysis_time_millis", "after_greeting_silence_millis", "between_words_silence_millis",
+    "greeting_duration_millis", "initial_silence_millis", "maximum_number_of_words",
+    "maximum_word_length_millis", "silence_threshold", "greeting_total_analysis_time_millis",
+    "greeting_silence_duration_millis",
+})
+# fmt: on
 
 
 def check_amd_config(name: str, value: dict[str, Any]) -> None:
@@ -294,6 +262,14 @@ STATE: Final = Field(check=check_client_state)
 LOOP: Final = Field(kind=Kind.ANY, check=check_loop)
 ON_HOLD: Final = Field(values=("self",))
 TRACKS: Final = ("both", "inbound", "outbound")
+
+# fmt: off
+LANGUAGES: Final = (
+    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US",
+    "es-ES", "es-MX", "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO",
+    "nl-NL", "pl-PL", "pt-BR", "pt-PT", "ro-RO", "ru-RU", "sv-SE", "tr-TR",
+)
+# fmt: on
 
 Table = Mapping[str, Field]
 
@@ -371,7 +347,6 @@ DIAL: Final[Table] = {
     "billing_group_id": TEXT,
     "link_to": TEXT,
     "send_silence_when_idle": FLAG,
-    "stream_establish_before_call_originate": FLAG,
     **RINGING,
     **COMMON,
     **WEBHOOKS,
@@ -415,41 +390,7 @@ ACTIONS: Final[Mapping[str, Table]] = {
         "voice": TEXT,
         "payload_type": Field(values=("text", "ssml")),
         "service_level": Field(values=("basic", "premium")),
-        "language": Field(
-            values=tuple(
-                [
-                    "arb",
-                    "cmn-CN",
-                    "cy-GB",
-                    "da-DK",
-                    "de-DE",
-                    "en-AU",
-                    "en-GB",
-                    "en-GB-WLS",
-                    "en-IN",
-                    "en-US",
-                    "es-ES",
-                    "es-MX",
-                    "es-US",
-                    "fr-CA",
-                    "fr-FR",
-                    "hi-IN",
-                    "is-IS",
-                    "it-IT",
-                    "ja-JP",
-                    "ko-KR",
-                    "nb-NO",
-                    "nl-NL",
-                    "pl-PL",
-                    "pt-BR",
-                    "pt-PT",
-                    "ro-RO",
-                    "ru-RU",
-                    "sv-SE",
-                    "tr-TR",
-                ]
-            )
-        ),
+        "language": Field(values=LANGUAGES),
         "voice_settings": Field(kind=Kind.OBJECT),
         "loop": LOOP,
         "stop": Field(values=("current", "all")),
@@ -506,29 +447,14 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 # Documented, and refused by name: the simulator has no conferences, queues, supervisors, transcription or AI.
-NOT_PLAYED: Final = frozenset(
-    [
-        "assistant",
-        "bridge_intent",
-        "bridge_on_answer",
-        "conference_config",
-        "conversation_relay_config",
-        "deepfake_detection",
-        "dialogflow_config",
-        "diversion",
-        "enable_dialogflow",
-        "prevent_double_bridge",
-        "route_to_mobile",
-        "sound_modifications",
-        "supervise_call_control_id",
-        "supervisor_role",
-        "transcription",
-        "transcription_config",
-        "transcription_engine",
-        "transcription_language",
-        "transcription_max_speaker_count",
-        "transcription_min_speaker_count",
-        "transcription_profanity_filter",
-        "transcription_speaker_diarization",
-    ]
-)
+# fmt: off
+NOT_PLAYED: Final = frozenset({
+    "assistant", "bridge_intent", "bridge_on_answer", "conference_config", "conversation_relay_config",
+    "deepfake_detection", "dialogflow_config", "diversion", "enable_dialogflow",
+    "prevent_double_bridge", "route_to_mobile", "sound_modifications",
+    "stream_establish_before_call_originate", "supervise_call_control_id",
+    "supervisor_role", "transcription", "transcription_config", "transcription_engine",
+    "transcription_language", "transcription_max_speaker_count", "transcription_min_speaker_count",
+    "transcription_profanity_filter", "transcription_speaker_diarization",
+})
+# fmt: on

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from .webhooks import LegView, microseconds
+from providers.simulator.carriers.telnyx.webhooks import LegView, microseconds
 
 FRAME_MS: Final = 20
 BYTES_PER_MS: Final = 8

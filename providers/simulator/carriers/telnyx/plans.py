@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .webhooks import Ending
+from providers.simulator.carriers.telnyx.webhooks import Ending
 
 # --- why a leg ended ----------------------------------------
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from . import errors
-from .fields import ACTIONS, DIAL, E164, NOT_PLAYED, REQUIRED, Table
+from providers.simulator.carriers.telnyx import errors
+from providers.simulator.carriers.telnyx.fields import ACTIONS, DIAL, E164, NOT_PLAYED, REQUIRED, Table
 
 Document = dict[str, Any]
 Item = TypeVar("Item")
