@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-SECRET_FIELDS = frozenset({"authorization", "sipauthpassword", "password", "auth_token", "sip_auth_password"})
+SECRET_FIELDS = frozenset({"authorization", "sipauthpassword", "password", "auth_token", "sip_auth_password", "stream_auth_token"})
 
 
 class Kind(StrEnum):
