@@ -301,6 +301,7 @@ def stream_get(
     connect_timeout_s: float = 3.0,
     total_timeout_s: float = 60.0,
     ca_file: str | None = None,
+    resolve: Resolver = system_resolver,
 ) -> StreamedResponse:
     """GET a large answer, such as a recording, piece by piece.
 
@@ -315,6 +316,7 @@ def stream_get(
         max_bytes: of the body; more ends the iteration with OutcomeUnknown.
         total_timeout_s: until the last byte, redirects and the reader's own pauses included.
         ca_file: certificates to trust instead of the system's.
+        resolve: name resolution, for tests.
 
     Returns:
         The answer, whatever its status. Iterate it to the end or close it; a failure on the way is OutcomeUnknown.
@@ -324,7 +326,12 @@ def stream_get(
     """
     hosts = tuple(allowed_hosts)
     deadline = time.monotonic() + total_timeout_s
-    limits = _Limits(connect_timeout_s=connect_timeout_s, max_body_bytes=max_bytes, tls=_tls_context(ca_file))
+    limits = _Limits(
+        connect_timeout_s=connect_timeout_s,
+        max_body_bytes=max_bytes,
+        tls=_tls_context(ca_file),
+        resolve=resolve,
+    )
     for _ in range(_MAX_REDIRECTS + 1):
         target = _allowed_target(url, hosts)
         request = HttpRequest(method="GET", url=url, headers=headers)
