@@ -1,0 +1,421 @@
+"""The database: two engines, transactions, and errors in the gateway's words.
+
+Writes run in one engine whose transactions begin with BEGIN IMMEDIATE on SQLite, so that two writers wait for each
+other instead of failing half-way (a deferred transaction that reads, then writes, fails with "database is locked"
+whatever the busy timeout is). Reads run in a second engine in autocommit. No transaction stays open across an HTTP
+request. SQLite keeps WAL, synchronous FULL (a lowered setting could forget a dial on power loss), foreign keys and a
+busy timeout of 5 s, and each connection is checked for them (R48).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from gateway.errors import ConfigurationError, Conflict, MissingExtra, SchemaMismatch, StoreUnavailable
+
+BUSY_TIMEOUT_S: Final = 5
+POOL_TIMEOUT_S: Final = 2  # R57: a queue for connections ends with 503 within 2 s
+SQLITE_PRAGMAS: Final[Mapping[str, str | int]] = {
+    "busy_timeout": BUSY_TIMEOUT_S * 1000,
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL
+    "foreign_keys": 1,
+}
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+APPLICATION_ID: Final = 0x54474154  # "TGAT": in the header of our files from their first page on
+_OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerDialect:
+    """One statement in the two spellings that SQLAlchemy has for it (insert ... on conflict)."""
+
+    sqlite: Executable
+    postgresql: Executable
+
+
+Statement = Executable | PerDialect
+Values = Mapping[str, Any]
+
+
+class Reader(Protocol):
+    """What a query needs: a `Store` (reads by itself) or a `Tx` (reads inside a transaction)."""
+
+    def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
+        """Return all rows."""
+
+    def one(self, statement: Statement, values: Values | None = None) -> Row[Any] | None:
+        """Return the first row, or None."""
+
+
+class Tx:
+    """One open write transaction; made by `Store.transaction()`, dead after it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+
+    def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
+        """Return all rows of a query, or of a statement with RETURNING."""
+        return self._connection.execute(_spelled(statement, self._dialect), values).all()
+
+    def one(self, statement: Statement, values: Values | None = None) -> Row[Any] | None:
+        """Return the first row, or None."""
+        return self._connection.execute(_spelled(statement, self._dialect), values).first()
+
+    def write(self, statement: Statement, values: Values | Sequence[Values] | None = None) -> int:
+        """Run a statement and return how many rows it changed."""
+        return self._connection.execute(_spelled(statement, self._dialect), values).rowcount
+
+
+class Store:
+    """A database of the gateway. Thread-safe; made by `Store.open`."""
+
+    def __init__(self, url: URL, read: Engine, write: Engine | None) -> None:
+        self.url = url
+        self._read = read
+        self._write = write
+        _OPEN.add(self)
+
+    @classmethod
+    def open(cls, database_url: str, *, read_only: bool = False) -> Store:
+        """Open a database; the schema is another question (`check_schema`, `upgrade`).
+
+        Args:
+            database_url: `sqlite:///path` or `postgresql://user:password@host/name`.
+            read_only: never create or change anything.
+
+        Raises:
+            ConfigurationError: not such a URL; the file is damaged or belongs to another program.
+            MissingExtra: PostgreSQL without its driver.
+            StoreUnavailable: the database cannot be reached now.
+        """
+        url = _checked_url(database_url)
+        if url.get_backend_name() == "sqlite":
+            _check_file(Path(url.database or ""), read_only=read_only)
+        store = cls(url, _engine(url, "read", read_only), None if read_only else _engine(url, "write", False))
+        try:
+            store.ping()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @property
+    def name(self) -> str:
+        """The database's address without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for a SQLite file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
+        """Return all rows of a query, read in autocommit. Raises StoreUnavailable."""
+        with translated(), self._read.connect() as connection:
+            return connection.execute(_spelled(statement, self._read.dialect.name), values).all()
+
+    def one(self, statement: Statement, values: Values | None = None) -> Row[Any] | None:
+        """Return the first row, or None. Raises StoreUnavailable."""
+        with translated(), self._read.connect() as connection:
+            return connection.execute(_spelled(statement, self._read.dialect.name), values).first()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """Open a write transaction: committed when the block ends, rolled back when it raises.
+
+        Keep it short: never across an HTTP request.
+
+        Raises:
+            StoreUnavailable: locked, full, read-only or gone; nothing was half written. When the connection broke
+                during COMMIT itself, all or nothing of it is stored: read the key to know which (R54).
+        """
+        if self._write is None:
+            raise StoreUnavailable("the database was opened for reading only")
+        with translated(), self._write.begin() as connection:
+            yield Tx(connection)
+
+    def ping(self) -> None:
+        """Read from the database. Raises StoreUnavailable, or ConfigurationError for a damaged or foreign file."""
+        with translated(), self._read.connect() as connection:
+            connection.exec_driver_sql("SELECT 1 FROM sqlite_master" if self.is_sqlite else "SELECT 1")
+
+    def check_schema(self) -> None:
+        """Check that the database has exactly the schema of this gateway.
+
+        Raises:
+            SchemaMismatch: empty or older (run `gateway db upgrade`), or newer (install a newer gateway).
+            ConfigurationError: another program's database.
+        """
+        from gateway.store.schema import check_schema
+
+        check_schema(self)
+
+    def upgrade(self) -> None:
+        """Bring an empty or older database to this gateway's schema, whole or not at all.
+
+        Raises:
+            SchemaMismatch: the schema is newer than this gateway. ConfigurationError: another program's database.
+            StoreUnavailable: cannot be written now.
+        """
+        from gateway.store.schema import upgrade
+
+        upgrade(self)
+
+    def check_integrity(self) -> None:
+        """Read the whole database and check its structure; slow on large files. Raises ConfigurationError (R53)."""
+        if not self.is_sqlite:
+            return
+        with translated(), self._read.connect() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        if found != "ok":
+            raise _damaged()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Open a write transaction for the migrations, which need the bare connection."""
+        if self._write is None:
+            raise StoreUnavailable("the database was opened for reading only")
+        with translated(), self._write.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        for engine in (self._read, self._write):
+            if engine is not None:
+                engine.dispose()
+        _OPEN.discard(self)
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into the gateway's; no SQL and no value in any message."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict("what is stored already forbids this change") from None
+    except PoolTimeout:
+        raise StoreUnavailable("every database connection is in use") from None
+    except DBAPIError as error:
+        known = _known_error(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+# Words in a driver's message -> what they mean to an operator. SQLite has only its messages to go by.
+_DAMAGED: Final = ("file is not a database", "malformed", "unsupported file format")
+_NO_TABLE: Final = ("no such table", "no such column", "has no column named")
+_UNAVAILABLE: Final = {
+    "locked": "another process holds the database's write lock",
+    "is full": "the disk is full",
+    "readonly": "the database is read-only",
+    "read-only": "the database is read-only",
+    "unable to open": "the database file cannot be opened",
+    "disk I/O error": "the disk reports an error",
+}
+
+
+def _known_error(error: DBAPIError) -> Exception | None:
+    said = str(error.orig)
+    if any(word in said for word in _DAMAGED):
+        return _damaged()
+    if any(word in said for word in _NO_TABLE) or type(error.orig).__name__ in (
+        "UndefinedTable",
+        "UndefinedColumn",
+    ):
+        return SchemaMismatch(
+            "the database lacks a table or column of this version: run `gateway db upgrade`"
+        )
+    for word, meaning in _UNAVAILABLE.items():
+        if word in said:
+            return StoreUnavailable(meaning)
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return StoreUnavailable(f"the database does not take this now ({type(error.orig).__name__})")
+    return None
+
+
+def _damaged() -> ConfigurationError:
+    return ConfigurationError(
+        "the database file is damaged or is no SQLite database; nothing was changed: restore a backup, "
+        "or point GATEWAY_DATABASE_URL (database_url) at another file"
+    )
+
+
+# -- engines --------------------------------------------------------------------------------------------------------
+
+
+def _spelled(statement: Statement, dialect: str) -> Executable:
+    if not isinstance(statement, PerDialect):
+        return statement
+    return statement.sqlite if dialect == "sqlite" else statement.postgresql
+
+
+def _checked_url(database_url: str) -> URL:
+    hint = "give sqlite:///path/to/gateway.db or postgresql://user:password@host/name"
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(f"database_url is not a database URL: {hint}") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise ConfigurationError(f"database_url names no file: {hint}")
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
+        return url.set(drivername="sqlite")
+    if backend in ("postgresql", "postgres"):
+        if find_spec("psycopg") is None:
+            raise MissingExtra("PostgreSQL", "postgres")
+        return url.set(drivername="postgresql+psycopg")
+    raise ConfigurationError(f"database_url names {backend[:40]!r}, which is not supported: {hint}")
+
+
+def _check_file(path: Path, *, read_only: bool) -> None:
+    """Refuse a file that SQLite would take for new although something was there (R53)."""
+    if not path.exists():
+        if read_only:
+            raise ConfigurationError(f"there is no database {path}: run `gateway db upgrade` to make one")
+        if not path.parent.is_dir():
+            raise ConfigurationError(
+                f"there is no folder {path.parent} for the database: make it, or change database_url"
+            )
+        return
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is not a file: change database_url")
+    head = _first_bytes(path)
+    if not head:
+        raise ConfigurationError(
+            f"{path} exists and is empty: if it was a database, restore its backup; if not, delete it and start again"
+        )
+    if not head.startswith(_SQLITE_MAGIC) or len(head) < 100:
+        raise _damaged()
+    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise ConfigurationError(
+            f"{path} is another program's database; nothing was changed: point GATEWAY_DATABASE_URL "
+            "(database_url) at another file"
+        )
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return the file's header. Another process may be making it: a new file is empty until its first page is written."""
+    try:
+        for _ in range(20):
+            with path.open("rb") as file:
+                head = file.read(100)
+            if head:
+                return head
+            time.sleep(0.05)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    return b""
+
+
+def _engine(url: URL, role: str, read_only: bool) -> Engine:
+    isolation: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if role == "read" else {}
+    common: dict[str, Any] = {"pool_timeout": POOL_TIMEOUT_S, "hide_parameters": True, **isolation}
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=5, max_overflow=10, connect_args=_POSTGRESQL_ARGUMENTS, **common)
+    if read_only:
+        url = url.set(
+            database=f"file:{Path(url.database or '').absolute()}", query={"mode": "ro", "uri": "true"}
+        )
+    # A waiting SQLite writer holds its connection, so there may be as many as there are threads.
+    engine = create_engine(
+        url, pool_size=8, max_overflow=56, connect_args={"timeout": BUSY_TIMEOUT_S}, **common
+    )
+    _listen(engine, role, read_only)
+    return engine
+
+
+# A peer that vanished is noticed within 10 s instead of TCP's quarter of an hour.
+_POSTGRESQL_ARGUMENTS: Final = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 10_000,
+    "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s -c synchronous_commit=on",
+}
+
+
+def _listen(engine: Engine, role: str, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # pysqlite's own transactions begin deferred, and late
+        prepare_sqlite(connection, read_only=read_only)
+        if role == "read":
+            connection.execute("PRAGMA query_only=ON")
+
+    if role == "write":
+
+        @event.listens_for(engine, "begin")
+        def on_begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def prepare_sqlite(connection: sqlite3.Connection, *, read_only: bool = False) -> None:
+    """Set the connection's pragmas and read them back (R48).
+
+    Raises:
+        ConfigurationError: one did not take: a network file system has no WAL.
+    """
+    for name in ("busy_timeout", "synchronous", "foreign_keys"):
+        connection.execute(f"PRAGMA {name}={SQLITE_PRAGMAS[name]}")
+    if not read_only:
+        _begin_file(connection)
+    for name, wanted in SQLITE_PRAGMAS.items():
+        if connection.execute(f"PRAGMA {name}").fetchone()[0] != wanted:
+            raise ConfigurationError(
+                f"SQLite does not take {name}={wanted} here: put the database on a local disk (a network file "
+                "system cannot keep it safe), or use PostgreSQL"
+            )
+
+
+def _begin_file(connection: sqlite3.Connection) -> None:
+    """Mark a new file as ours and switch it to WAL; nothing to do for a file that has both.
+
+    SQLite does not wait for the lock when the journal mode changes: two first openers would collide.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+# -- fork -----------------------------------------------------------------------------------------------------------
+
+_OPEN: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+def _forget_connections(stores: Iterable[Store] | None = None) -> None:
+    """In a forked child: leave the parent's connections alone and open own ones (R52)."""
+    for store in list(_OPEN if stores is None else stores):
+        for engine in (store._read, store._write):
+            if engine is not None:
+                engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)

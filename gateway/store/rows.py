@@ -1,0 +1,167 @@
+"""Values that the store keeps and that are no part of the public models: steps, actions, first answers, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from gateway.instructions import FallbackStep, Instruction
+from gateway.models import Call, Credential
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Unset:
+    """The kind of `UNSET`: an argument that was left out, where None means something."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedCredential:
+    """A credential with its secrets as the vault sealed them (`credential.secrets` is empty)."""
+
+    credential: Credential
+    sealed: str = field(repr=False)
+
+
+class StepState(StrEnum):
+    """Where one instruction of a call stands."""
+
+    PENDING = "pending"  # decided; not given to the carrier yet
+    STARTED = "started"  # the carrier has it
+    JOINED = "joined"  # the agent claimed the stream, the socket is open, or the forwarded party answered
+    OVER = "over"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # another step took its place before it was over
+
+    @property
+    def is_open(self) -> bool:
+        """True while something is still expected of it."""
+        return self in (StepState.PENDING, StepState.STARTED, StepState.JOINED)
+
+
+OPEN_STEPS: Final = (StepState.PENDING, StepState.STARTED, StepState.JOINED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One instruction of a call. `position` counts from 0 within the call; the highest is the current step.
+
+    `remaining` is what follows in the fallback chain, `tried_agents` who had their turn (so that a chain of agents
+    ends). `stream_token_hash` is the hash of a stream's one-use token; the token itself is never stored (R26).
+    """
+
+    token: str = field(repr=False)
+    workspace_id: str
+    call_id: str
+    position: int
+    instruction: Instruction
+    remaining: tuple[FallbackStep, ...] = ()
+    tried_agents: tuple[str, ...] = ()
+    state: StepState = StepState.PENDING
+    detail: str = ""
+    agent_id: str | None = None
+    join_deadline: datetime | None = None
+    stream_token_hash: str | None = field(default=None, repr=False)
+    stream_expires_at: datetime | None = None
+    claimed_at: datetime | None = None
+    created_at: datetime
+
+
+class ClaimResult(StrEnum):
+    """What became of an agent's claim of a stream token."""
+
+    CLAIMED = "claimed"
+    ALREADY = "already"  # claimed before
+    EXPIRED = "expired"  # too late, or the step is over
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamClaim:
+    """The answer to a claim; `step` is None when the token is unknown."""
+
+    result: ClaimResult
+    step: Step | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenReply:
+    """What a webhook was answered the first time it came. `status` is None while the first answer is being made."""
+
+    credential_id: str
+    status: int | None
+    step_token: str | None = field(repr=False)
+    received_at: datetime
+
+
+class ActionKind(StrEnum):
+    """A durable command to a carrier that follows on a committed change."""
+
+    PERFORM = "perform"
+    HANG_UP = "hang_up"
+    REDIRECT = "redirect"
+    FETCH_COST = "fetch_cost"
+
+
+class ActionState(StrEnum):
+    """Where an action stands."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One durable command. `tries` counts claims: it is the proof that the claim of a worker is still the last one."""
+
+    id: str
+    workspace_id: str
+    call_id: str
+    credential_id: str
+    kind: ActionKind
+    payload: Mapping[str, Any] = field(default=_EMPTY, hash=False, repr=False)
+    state: ActionState = ActionState.PENDING
+    due_at: datetime
+    lease_until: datetime | None = None
+    tries: int = 0
+    last_error: str | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostLook:
+    """An ended call whose cost is to be asked for; `looks` counts how often that was done."""
+
+    call: Call
+    looks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPage:
+    """One page of calls, newest first. `next_cursor` continues after it; None on the last page."""
+
+    calls: tuple[Call, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmappedCount:
+    """A carrier's word that no table of ours lists, and how often it came."""
+
+    provider: str
+    table: str
+    word: str
+    count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
