@@ -27,7 +27,11 @@ def test_the_documented_agent_answer_is_read_with_its_defaults() -> None:
     assert record["recordSession"] is True
     assert record["maxLength"] == 3600
     assert stream.text == "wss://gw.example.com/ws/42"
-    assert (stream["keepCallAlive"], stream["audioTrack"], stream["streamTimeout"]) == (True, "inbound", 86_400)
+    assert (stream["keepCallAlive"], stream["audioTrack"], stream["streamTimeout"]) == (
+        True,
+        "inbound",
+        86_400,
+    )
 
 
 def test_what_the_vendors_builder_writes_is_read() -> None:
@@ -78,10 +82,16 @@ def test_an_empty_response_holds_nothing() -> None:
         ("<Response><Dial>14155550111</Dial></Response>", "may not hold text"),
         ("<Response><Dial><Speak>hi</Speak></Dial></Response>", "not allowed in <Dial>"),
         ("<Response><Dial hangupOnStar='yes'><Number>1</Number></Dial></Response>", "true or false"),
-        ("<Response><PreAnswer><Dial><Number>1</Number></Dial></PreAnswer></Response>", "not allowed in <PreAns"),
+        (
+            "<Response><PreAnswer><Dial><Number>1</Number></Dial></PreAnswer></Response>",
+            "not allowed in <PreAns",
+        ),
         ("<Response><Record recordingFormat='mp3'/></Response>", "no attribute recordingFormat"),
         ("<Response><Stream>https://a.example/ws</Stream></Response>", "valid url"),
-        ("<Response><Stream contentType='audio/mulaw'>wss://a.example/ws</Stream></Response>", "one of audio"),
+        (
+            "<Response><Stream contentType='audio/mulaw'>wss://a.example/ws</Stream></Response>",
+            "one of audio",
+        ),
         (
             "<Response><Stream bidirectional='true' audioTrack='both'>wss://a.example/ws</Stream></Response>",
             "inbound only",

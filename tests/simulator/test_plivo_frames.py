@@ -57,7 +57,9 @@ def test_frames_out_are_numbered_and_shaped_as_documented() -> None:
 
 @pytest.mark.parametrize("rate", [8000, "8000"])
 def test_audio_is_read_with_the_rate_as_number_or_text(rate: object) -> None:
-    assert read({"event": "playAudio", "media": {**PLAY, "sampleRate": rate}}) == frames.PlayAudio(audio=AUDIO)
+    assert read({"event": "playAudio", "media": {**PLAY, "sampleRate": rate}}) == frames.PlayAudio(
+        audio=AUDIO
+    )
 
 
 def test_the_other_frames_of_the_agent_are_read() -> None:

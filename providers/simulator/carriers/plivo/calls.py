@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,8 +13,12 @@ from typing import Final
 from providers.simulator.carriers.plivo.endings import Ending
 from providers.simulator.carriers.plivo.rest import Detection, digits
 from providers.simulator.exchange import Direction, Leg, LegState
+from providers.simulator.media import MediaStream
 
-RATES: Final = {Direction.OUTBOUND: Decimal("0.01000"), Direction.INBOUND: Decimal("0.00550")}  # USD a minute; invented
+RATES: Final = {
+    Direction.OUTBOUND: Decimal("0.01000"),
+    Direction.INBOUND: Decimal("0.00550"),
+}  # USD a minute; invented
 BILLING_INTERVAL_S: Final = 60
 
 
@@ -24,7 +27,7 @@ class Habits:
     """What Plivo may do either way, because its pages disagree or do not say. The defaults are the likeliest.
 
     Attributes:
-        request_uuid_differs: the create answer's `request_uuid` is not the later `CallUUID` (seen for SIP destinations).
+        request_uuid_differs: the create answer's `request_uuid` is not the later `CallUUID`.
         hangup_event_missing: an application's hangup request has no `Event`.
         hangup_codes_missing: no `HangupCauseCode`, `HangupCauseName` and `HangupSource`.
         call_status_always_completed: the hangup's `CallStatus` says `completed` whatever happened (the Call API page).
@@ -46,7 +49,7 @@ class Habits:
     stream_events: str = "A"
     stream_stop_frame: bool = False
     live_hangup_is_1000: bool = False
-    calls_per_second: int = 2
+    calls_per_second: float = 2
     cdr_delay_s: float = 0.0
     recordings_need_auth: bool = False
     timezone_offset_minutes: int = 0
@@ -73,7 +76,7 @@ class StreamRecord:
     callback: Target | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
-    task: asyncio.Task[None] | None = None
+    media: MediaStream | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -92,7 +95,7 @@ class Recording:
     callback: Target | None = None
     by_api: bool = False
     api_id: str = ""
-    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
     audio: bytes = field(default=b"", repr=False)
 
 
@@ -104,6 +107,10 @@ class PlivoCall:
         request_uuid: from the create answer; None for an inbound call and a B leg.
         from_, to: as Plivo writes numbers, without `+`.
         ending: set before the leg ends by whoever ends it; None: read from what happened.
+        ended_mark: when it ended, in scripted time.
+        stop_document: set when the running document must stop, because the call ended or was transferred.
+        taken: set when a B leg was transferred away from the call that dialed it.
+        on_end: called once when the call is over.
         extra: parameters echoed in every callback (`X-PH-...`).
     """
 
@@ -128,8 +135,10 @@ class PlivoCall:
     machine: bool = False
     recordings: list[Recording] = field(default_factory=list)
     streams: list[StreamRecord] = field(default_factory=list)
-    document: asyncio.Task[None] | None = None
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    ended_mark: float = 0.0
+    stop_document: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    on_end: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def uuid(self) -> str:
@@ -145,6 +154,11 @@ class PlivoCall:
     def is_queued(self) -> bool:
         """Accepted, and not dialed yet."""
         return self.leg.state is LegState.QUEUED
+
+    @property
+    def is_live(self) -> bool:
+        """Dialed and not over."""
+        return self.leg.is_live and not self.is_queued
 
     @property
     def status(self) -> str:
@@ -177,11 +191,6 @@ class PlivoCall:
     def cost(self) -> Decimal:
         """USD, by the billing interval."""
         return self.rate * self.billed_s / 60
-
-
-def new_uuid() -> str:
-    """A random uuid, as Plivo uses for everything."""
-    return str(uuid.uuid4())
 
 
 def plivo_number(address: str) -> str:

@@ -19,11 +19,28 @@ LARGEST_DOCUMENT: Final = 100 * 1024
 CONTENT_TYPES: Final = ("application/xml", "text/xml")
 
 LANGUAGES: Final = frozenset(
-    (
-        "da-DK nl-NL en-AU en-GB en-US fr-FR fr-CA de-DE it-IT pl-PL pt-PT pt-BR ru-RU es-ES es-US sv-SE"
-    ).split()
+    [
+        "da-DK",
+        "nl-NL",
+        "en-AU",
+        "en-GB",
+        "en-US",
+        "fr-FR",
+        "fr-CA",
+        "de-DE",
+        "it-IT",
+        "pl-PL",
+        "pt-PT",
+        "pt-BR",
+        "ru-RU",
+        "es-ES",
+        "es-US",
+        "sv-SE",
+    ]
 )  # with WOMAN and MAN; other languages need a `Polly.` voice
-SSML: Final = frozenset("break emphasis lang p phoneme prosody s say-as sub w".split())  # Polly voices only
+SSML: Final = frozenset(
+    ["break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"]
+)  # Polly voices only
 NOT_PLAYED: Final = frozenset({"Conference", "GetInput", "Message", "MultiPartyCall"})
 
 
@@ -199,7 +216,8 @@ SPECS: Final[Mapping[str, Spec]] = {
         text="required",
     ),
     "User": Spec(
-        attributes={"sendDigits": _text(), "sendOnPreanswer": _flag(False), "sipHeaders": _text()}, text="required"
+        attributes={"sendDigits": _text(), "sendOnPreanswer": _flag(False), "sipHeaders": _text()},
+        text="required",
     ),
     "Stream": Spec(
         attributes={
@@ -224,6 +242,7 @@ def read_document(body: bytes, content_type: str) -> tuple[Element, ...]:
 
     Returns:
         the elements under `<Response>`, in order; none for the empty `<Response/>`.
+
     Raises:
         InvalidDocument: Plivo would end the call with 8011 (8012 to 8014 for the other addresses).
     """
@@ -288,7 +307,9 @@ def _attributes(node: ET.Element, spec: Spec) -> dict[str, Any]:
 
 
 def _content(node: ET.Element, spec: Spec) -> str:
-    pieces = node.itertext() if node.tag == "Speak" else [node.text or "", *(child.tail or "" for child in node)]
+    pieces = (
+        node.itertext() if node.tag == "Speak" else [node.text or "", *(child.tail or "" for child in node)]
+    )
     text = "".join(pieces).strip()
     if text and spec.text == "none":
         raise InvalidDocument(f"<{node.tag}> may not hold text")

@@ -71,7 +71,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One way a call ends: `cause` is the raw telephony name, `status` the CallStatus of an unanswered outbound call."""
+    """One way a call ends: `cause` is the raw telephony name, `status` the CallStatus when outbound and unanswered."""
 
     code: int
     source: Source
@@ -109,6 +109,8 @@ SCHEDULED_BY_DOCUMENT: Final = Ending(6000, Source.XML, "ALLOTTED_TIMEOUT", "com
 RING_TIMEOUT: Final = Ending(6010, Source.PLIVO, "NO_ANSWER", "timeout")
 MEDIA_TIMEOUT: Final = Ending(6020, Source.PLIVO, "MEDIA_TIMEOUT", "completed")
 LOST_RACE: Final = Ending(9000, Source.PLIVO, "LOSE_RACE", "cancel")
+NOT_CONFIRMED: Final = Ending(9110, Source.PLIVO, "NORMAL_CLEARING", "no-answer")
+INVALID_DESTINATION: Final = Ending(2000, Source.PLIVO, "INVALID_NUMBER_FORMAT", "failed")
 MACHINE: Final = Ending(9100, Source.PLIVO, "NORMAL_CLEARING", "completed")
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from providers.simulator.carriers.plivo.audio import linear, mulaw
+from providers.simulator.media import AudioIn, BadIn, ClearIn, KeysIn, MarkIn, MediaIn
+
+INVALID_CONTENT_TYPE: Final = "invalid_content_type"
 LARGEST_MESSAGE: Final = 64 * 1024
 LARGEST_PAYLOAD: Final = 16 * 1024  # base64 characters of one playAudio
-BUFFER_S: Final = 40  # audio queued beyond this is a buffer overflow
-_SAMPLE_BYTES: Final = {"audio/x-mulaw": 1, "audio/x-l16": 2}
 
 
 class FrameRefused(Exception):
@@ -40,9 +42,9 @@ class AudioFormat:
         return int(self.content_type.partition("rate=")[2])
 
     @property
-    def bytes_per_s(self) -> int:
-        """Bytes of a second of audio."""
-        return self.sample_rate * _SAMPLE_BYTES[self.encoding]
+    def is_mulaw(self) -> bool:
+        """One byte a sample; else two, linear."""
+        return self.encoding == "audio/x-mulaw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,7 @@ def _play_audio(media: object, expected: AudioFormat) -> PlayAudio:
     if media.get("contentType") != expected.encoding or not _is_rate(
         media.get("sampleRate"), expected.sample_rate
     ):
-        raise FrameRefused("invalid_content_type")
+        raise FrameRefused(INVALID_CONTENT_TYPE)
     payload = _text(media, "payload")
     if len(payload) > LARGEST_PAYLOAD:
         raise FrameRefused("payload over 16 KB")
@@ -193,3 +195,63 @@ def _text(frame: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise FrameRefused(f"{name} missing")
     return value
+
+
+class Codec:
+    """One stream's frames as the simulator's media client uses them: mu-law inside, the stream's format outside."""
+
+    def __init__(self, writer: Writer, *, started_ms: int, sends_stop: bool) -> None:
+        self._writer = writer
+        self._started_ms = started_ms
+        self._sends_stop = sends_stop
+        self._at_ms = 0
+        self._clearing = False
+
+    def opening(self) -> Sequence[str | bytes]:
+        """The `start` frame."""
+        return [self._writer.start()]
+
+    def audio(self, payload: bytes, at_ms: int) -> str | bytes:
+        """A piece of the party's voice."""
+        self._at_ms = at_ms
+        shape = self._writer.format
+        raw = payload if shape.is_mulaw else linear(payload, shape.sample_rate)
+        return self._writer.media(raw, timestamp_ms=self._started_ms + at_ms)
+
+    def key(self, digit: str) -> str | bytes | None:
+        """A key of the party's."""
+        return self._writer.dtmf(digit, timestamp_ms=self._started_ms + self._at_ms)
+
+    def mark(self, name: str) -> str | bytes | None:
+        """A checkpoint was reached; one whose audio was cleared is not reported."""
+        return None if self._clearing else self._writer.played(name)
+
+    def cleared(self) -> str | bytes | None:
+        """The answer to a clear."""
+        self._clearing = False
+        return self._writer.cleared()
+
+    def closing(self) -> Sequence[str | bytes]:
+        """Nothing, or `stop` by habit."""
+        return [self._writer.stop()] if self._sends_stop else []
+
+    def read(self, message: str | bytes) -> MediaIn:
+        """Read what the agent sent; audio of another format ends the stream."""
+        if isinstance(message, bytes):
+            return BadIn(reason="binary message")
+        try:
+            heard = read_frame(message, self._writer.format, self._writer.stream_id)
+        except FrameRefused as refused:
+            return BadIn(reason=str(refused), fatal=str(refused) == INVALID_CONTENT_TYPE)
+        match heard:
+            case PlayAudio():
+                shape = self._writer.format
+                audio = heard.audio if shape.is_mulaw else mulaw(heard.audio, shape.sample_rate)
+                return AudioIn(payload=audio)
+            case Checkpoint():
+                return MarkIn(name=heard.name)
+            case SendDtmf():
+                return KeysIn(digits=heard.digits)
+            case ClearAudio():
+                self._clearing = True
+                return ClearIn()

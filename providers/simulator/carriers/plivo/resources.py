@@ -11,7 +11,14 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from providers.simulator.carriers.plivo.calls import Habits, PlivoCall, Recording, StreamRecord, money, utc_text
+from providers.simulator.carriers.plivo.calls import (
+    Habits,
+    PlivoCall,
+    Recording,
+    StreamRecord,
+    money,
+    utc_text,
+)
 from providers.simulator.carriers.plivo.endings import Ending
 from providers.simulator.carriers.plivo.rest import PAGE
 

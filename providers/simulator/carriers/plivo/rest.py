@@ -57,8 +57,9 @@ class Detection:
     """How answering machine detection was asked for; `mode` is `true` (go on) or `hangup`."""
 
     mode: str
-    url: str | None
-    method: str
+    url: str | None = None
+    method: str = "POST"
+    time_ms: int = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,6 +379,7 @@ def read_params(given: Mapping[str, Any], table: Table, required: tuple[str, ...
 
     Returns:
         the given parameters only, each as its check returns it; a JSON null counts as not given.
+
     Raises:
         RestError: 400 for a missing, unknown or malformed parameter.
     """
@@ -404,6 +406,7 @@ def read_call_order(body: Mapping[str, Any], may_call_from: Callable[[str], bool
     Args:
         body: the JSON object as sent.
         may_call_from: tells whether the account holds or has verified this number (digits only).
+
     Raises:
         RestError: 400 with Plivo's text.
     """
@@ -415,7 +418,9 @@ def read_call_order(body: Mapping[str, Any], may_call_from: Callable[[str], bool
         "ring_timeout": "ring_timeout_s",
     }
     plain = {
-        known.get(name, name): value for name, value in given.items() if known.get(name, name) in _PLAIN_FIELDS
+        known.get(name, name): value
+        for name, value in given.items()
+        if known.get(name, name) in _PLAIN_FIELDS
     }
     if "time_limit_s" in plain:
         plain["time_limit_s"] = min(plain["time_limit_s"], MAX_TIME_LIMIT_S)
@@ -471,6 +476,7 @@ def _detection(given: Mapping[str, Any]) -> Detection | None:
         mode=mode,
         url=given.get("machine_detection_url"),
         method=given.get("machine_detection_method", "POST"),
+        time_ms=given.get("machine_detection_time", 5000),
     )
 
 
@@ -487,6 +493,7 @@ def time_range(given: Mapping[str, Any], name: str, now: datetime) -> tuple[date
 
     Returns:
         first and last instant, both included, aware UTC.
+
     Raises:
         RestError: 400 when the window is longer than 30 days.
     """

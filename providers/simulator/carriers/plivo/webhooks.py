@@ -106,9 +106,7 @@ def hangup_status(call: PlivoCall, ending: Ending, habits: Habits) -> str:
     return ending.status if ending.status != "completed" else "failed"
 
 
-def dial_action_params(
-    call: PlivoCall, *, status: str, rang: bool, cause: str, b_leg_uuid: str
-) -> Params:
+def dial_action_params(call: PlivoCall, *, status: str, rang: bool, cause: str, b_leg_uuid: str) -> Params:
     """For `<Dial action>`: `b_leg_uuid` is empty when nobody answered."""
     return {
         **step_params(call),
@@ -167,7 +165,14 @@ def api_record_params(recording: Recording, url: str) -> Params:
 
 
 def stream_params(
-    call: PlivoCall, stream_id: str, what: str, habits: Habits, *, now: datetime, reason: str = "", duration_s: float = 0
+    call: PlivoCall,
+    stream_id: str,
+    what: str,
+    habits: Habits,
+    *,
+    now: datetime,
+    reason: str = "",
+    duration_s: float = 0,
 ) -> Params:
     """For a stream's status callback; `what` is started, stopped or failed, `reason` an error of section 9.4."""
     params = {
