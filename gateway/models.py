@@ -22,6 +22,17 @@ DEFAULT_WORKSPACE: Final = "default"
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
+def _set_enum(owner: object, name: str, kind: type[StrEnum]) -> None:
+    value = getattr(owner, name)
+    if value is None:
+        return
+    try:
+        object.__setattr__(owner, name, kind(value))
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise ValidationError(name, f"{str(value)[:40]!r} is not one of: {known}") from None
+
+
 class VoicemailDetection(StrEnum):
     """Whether to ask the carrier what answered; asynchronous, so that a person never waits in silence."""
 
@@ -338,14 +349,3 @@ class EventRecord:
     occurred_at: datetime
     received_at: datetime
     raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False, hash=False)
-
-
-def _set_enum(owner: object, name: str, kind: type[StrEnum]) -> None:
-    value = getattr(owner, name)
-    if value is None:
-        return
-    try:
-        object.__setattr__(owner, name, kind(value))
-    except ValueError:
-        known = ", ".join(member.value for member in kind)
-        raise ValidationError(name, f"{str(value)[:40]!r} is not one of: {known}") from None
