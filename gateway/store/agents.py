@@ -100,7 +100,7 @@ def find_agent(source: Reader, workspace_id: str, agent_id: str) -> Agent | None
 
 
 def load_agent_for_update(tx: Tx, workspace_id: str, agent_id: str) -> Agent:
-    """Return an agent and hold it until the transaction ends, so that its live calls can be counted. Raises NotFound."""
+    """Return an agent, held until the transaction ends so that its live calls can be counted. Raises NotFound."""
     row = tx.one(_LOCK, {"workspace_id": workspace_id, "id": agent_id})
     if row is None:
         raise NotFound("agent", agent_id)

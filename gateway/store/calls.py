@@ -122,6 +122,7 @@ def insert_call(
     Args:
         fingerprint: of the request that `new.idempotency_key` came with, to tell a repeat from a reuse (R9).
         next_look_at: when to ask the carrier about it, unless something is heard before.
+
     Raises:
         Conflict: the workspace used the idempotency key before, or the credential's leg belongs to another call.
     """
@@ -170,14 +171,15 @@ def save_call(
     changed: Call,
     *,
     expected_version: int,
-    next_look_at: datetime | None | Unset = UNSET,
-    cost_look_at: datetime | None | Unset = UNSET,
+    next_look_at: datetime | Unset | None = UNSET,
+    cost_look_at: datetime | Unset | None = UNSET,
 ) -> Call:
     """Store a changed call and return it with its new version.
 
     Args:
         next_look_at: also set when to ask the carrier (None: never); left out: stays.
         cost_look_at: also set when to ask for the cost (None: never); left out: stays.
+
     Raises:
         Conflict: somebody else changed the call since `expected_version`; nothing was stored.
     """
@@ -216,7 +218,7 @@ def bind_legs(tx: Tx, call_id: str, credential_id: str, leg_ids: Iterable[str]) 
 
 
 def find_call_by_leg(source: Reader, credential_id: str, leg_ids: Sequence[str]) -> Call | None:
-    """Return the call that one of the carrier's ids belongs to, or None; inside a transaction it is held until the end."""
+    """Return the call that one of the carrier's ids belongs to, or None; a transaction holds it until its end."""
     statement = _LOCK_BY_LEG if isinstance(source, Tx) else _BY_LEG
     row = source.one(statement, {"credential_id": credential_id, "leg_ids": list(leg_ids)})
     return None if row is None else _call(row)
@@ -271,6 +273,7 @@ def list_calls(
 
     Args:
         cursor: `next_cursor` of the page before, with the same filters; costs the same at any depth. `offset` does not.
+
     Raises:
         ValidationError: the cursor is not one of ours, or belongs to other filters.
     """

@@ -316,7 +316,7 @@ def _check_file(path: Path, *, read_only: bool) -> None:
 
 
 def _first_bytes(path: Path) -> bytes:
-    """Return the file's header. Another process may be making it: a new file is empty until its first page is written."""
+    """Return the file's header; wait for it: a file that another process makes now is empty until its first page."""
     try:
         for _ in range(20):
             with path.open("rb") as file:

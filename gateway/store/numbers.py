@@ -124,6 +124,7 @@ def assign(
 
     Returns:
         every assignment of the number to this agent.
+
     Raises:
         NotFound: no such number.
         Conflict: another agent takes the number's inbound calls, or there is no such agent in the workspace.

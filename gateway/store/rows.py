@@ -130,7 +130,7 @@ class Action:
     call_id: str
     credential_id: str
     kind: ActionKind
-    payload: Mapping[str, Any] = field(default=_EMPTY, hash=False, repr=False)
+    payload: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, hash=False, repr=False)
     state: ActionState = ActionState.PENDING
     due_at: datetime
     lease_until: datetime | None = None
