@@ -333,9 +333,12 @@ class Simulator:
             self._until(what, timeout_s, "the predicate")
             return
         leg = self._leg(what)
-        self._until(
-            lambda: not leg.is_live and self._core.is_idle(leg.id), timeout_s, f"the end of {SimCall(leg)!r}"
-        )
+
+        def is_over() -> bool:
+            return not leg.is_live and self._core.is_idle(leg.root.id)
+
+        # looked at from inside the loop: between the end and its webhooks there is no moment to see there
+        self._until(lambda: self._call(is_over), timeout_s, f"the end of {SimCall(leg)!r}")
 
     # -- inside
 
