@@ -225,7 +225,7 @@ class Life:
     async def _settle(self, leg: Leg) -> None:
         """Note silence if nothing was heard, and report the cost if the application asks for it."""
         record = record_of(leg)
-        while record.stream is not None:
+        while record.stream is not None or (record.player is not None and record.player.is_playing):
             await asyncio.sleep(0.01)
         if not any(item[0] != "ringback" for item in leg.party.heard):
             self.core.exchange.heard(leg, "silence", round(leg.duration_s, 1))

@@ -18,6 +18,7 @@ TIMEOUT_S: Final = 2.0
 PRIMARY_TRIES: Final = 2
 # How often and how far apart the carrier tries without a policy is unconfirmed ("exponential backoff").
 DEFAULT_PAUSES_S: Final = (0.1, 0.5, 1.0)
+FORGER: Final = AccountKey.from_seed(bytes(32))  # a key that is no account's
 
 
 class Outbox:
@@ -125,11 +126,7 @@ def _url_for(event_type: str, record: LegRecord, application: Document) -> str:
 
 def _signer(customer: Customer) -> Signer:
     def sign(to_sign: ToSign) -> Mapping[str, str]:
-        key = (
-            customer.key
-            if not to_sign.forged
-            else AccountKey.from_seed(b"a key that nobody registered"[:32].ljust(32))
-        )
+        key = FORGER if to_sign.forged else customer.key
         return key.headers(to_sign.body, at_s=int(to_sign.unix_time))
 
     return sign

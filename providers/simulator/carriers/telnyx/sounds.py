@@ -52,6 +52,11 @@ class Player:
         self._stopped: asyncio.Event | None = None
         self._why = ""
 
+    @property
+    def is_playing(self) -> bool:
+        """Whether a sound is being played or waits for its turn."""
+        return self._stopped is not None
+
     def play(self, sound: Sound) -> None:
         """Play now, or after what is queued already."""
         self._queue.append(sound)
