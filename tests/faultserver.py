@@ -201,6 +201,9 @@ WIRE_FAULTS: dict[str, Script] = {
     "100 MB declared": raw(_head(200, ("Content-Length", "100000000")) + b"x" * 1000),
     "too large, without length": raw(_head(200) + b"x" * 1_100_000),
     "too large, in chunks": raw(_CHUNKED + b"10000\r\n" + (b"x" * 65536 + b"\r\n10000\r\n") * 20),
+    "too large, in chunk extensions": raw(
+        _CHUNKED + (b"1;" + b"x" * 60_000 + b"\r\ny\r\n") * 30 + b"0\r\n\r\n"
+    ),
     "compressed bomb": reply(200, _ZIPPED, ("Content-Encoding", "gzip")),
     "compressed refusal": reply(401, gzip.compress(b"{}"), ("Content-Encoding", "gzip")),
 }
