@@ -16,12 +16,15 @@ from gateway.store.statements import insert_new
 from gateway.store.tables import attempt
 
 _c = attempt.c
-_OPEN: Final = [literal_column(f"'{state.value}'") for state in AttemptState if state.is_open]
+_OPEN: Final[list[Any]] = [literal_column(f"'{state.value}'") for state in AttemptState if state.is_open]
 _INSERT: Final = insert_new(attempt)
 _BY_ID: Final = select(attempt).where(_c.id == bindparam("id"))
+_LOCK: Final = _BY_ID.with_for_update()
 _BY_TOKEN: Final = select(attempt).where(_c.token == bindparam("token"))
-_LOCK_BY_TOKEN: Final = _BY_TOKEN.with_for_update()
+_LOCK_LOCK: Final = _BY_ID.with_for_update()
+_BY_TOKEN: Final = _BY_TOKEN.with_for_update()
 _OF_CALL: Final = select(attempt).where(_c.call_id == bindparam("call_id")).order_by(_c.number)
+_LATEST: Final = select(attempt).where(_c.call_id == bindparam("call_id")).order_by(_c.number.desc()).limit(1)
 _OPEN_TO: Final = select(attempt).where(
     _c.credential_id == bindparam("credential_id"),
     _c.from_number == bindparam("from_number"),
@@ -93,6 +96,20 @@ def load_attempt(source: Reader, attempt_id: str) -> Attempt:
     if row is None:
         raise NotFound("attempt", attempt_id)
     return _attempt(row)
+
+
+def load_attempt_for_update(tx: Tx, attempt_id: str) -> Attempt:
+    """Return an attempt and hold it until the transaction ends. Raises NotFound."""
+    row = tx.one(_LOCK, {"id": attempt_id})
+    if row is None:
+        raise NotFound("attempt", attempt_id)
+    return _attempt(row)
+
+
+def latest_attempt(source: Reader, call_id: str) -> Attempt | None:
+    """Return a call's last attempt, or None when it had none."""
+    row = source.one(_LATEST, {"call_id": call_id})
+    return None if row is None else _attempt(row)
 
 
 def load_attempt_by_token(source: Reader, token: str) -> Attempt | None:

@@ -173,9 +173,9 @@ def write_instruction(step: Instruction | NextAgent) -> str:
     return _dumps(_tagged(step))
 
 
-def read_instruction(text: str) -> Instruction:
+def read_instruction(text: str) -> Instruction | NextAgent:
     """Read an instruction."""
-    found: Instruction = _guarded("instruction", lambda: _untagged(json.loads(text)))
+    found: Instruction | NextAgent = _guarded("instruction", lambda: _untagged(json.loads(text)))
     return found
 
 

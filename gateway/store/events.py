@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, func, select
@@ -11,9 +10,8 @@ from gateway.models import EventOutcome, EventRecord
 from gateway.status import CallFacts, CallStatus
 from gateway.store.codec import clean_text, read_facts, read_json, write_facts, write_json
 from gateway.store.engine import Reader, Tx
-from gateway.store.rows import UnmappedCount
-from gateway.store.statements import insert_new, upsert
-from gateway.store.tables import call_event, unmapped_word
+from gateway.store.statements import insert_new
+from gateway.store.tables import call_event
 
 _c = call_event.c
 _ADD: Final = insert_new(call_event)
@@ -34,14 +32,6 @@ _FACTS: Final = (
 _LATEST: Final = (
     select(_c.id).where(_c.workspace_id == bindparam("workspace_id")).order_by(_c.position.desc()).limit(1)
 )
-_COUNT_WORD: Final = upsert(
-    unmapped_word,
-    lambda statement: statement.on_conflict_do_update(
-        index_elements=["provider", "table_name", "word"],
-        set_={"count": unmapped_word.c.count + 1, "last_seen_at": statement.excluded.last_seen_at},
-    ),
-)
-_WORDS: Final = select(unmapped_word).order_by(unmapped_word.c.count.desc(), unmapped_word.c.word)
 
 
 def add_event(
@@ -104,39 +94,6 @@ def latest_event_id(source: Reader, workspace_id: str) -> str | None:
 def list_event_facts(source: Reader, call_id: str) -> list[CallFacts]:
     """Return what each of a call's events added."""
     return [read_facts(row.facts) for row in source.rows(_FACTS, {"call_id": call_id})]
-
-
-# -- words not in any table (R39) -----------------------------------------------------------------------------------
-
-
-def count_unmapped(tx: Tx, provider: str, table: str, word: str, at: datetime) -> None:
-    """Count a carrier's word that no table of ours lists."""
-    tx.write(
-        _COUNT_WORD,
-        {
-            "provider": provider,
-            "table_name": table,
-            "word": clean_text(word, 200),
-            "count": 1,
-            "first_seen_at": at,
-            "last_seen_at": at,
-        },
-    )
-
-
-def list_unmapped(source: Reader) -> list[UnmappedCount]:
-    """Return the words not in any table, the most frequent first."""
-    return [
-        UnmappedCount(
-            provider=row.provider,
-            table=row.table_name,
-            word=row.word,
-            count=row._mapping["count"],  # Row.count is the tuple's method
-            first_seen_at=row.first_seen_at,
-            last_seen_at=row.last_seen_at,
-        )
-        for row in source.rows(_WORDS)
-    ]
 
 
 def _event(row: Row[Any]) -> EventRecord:

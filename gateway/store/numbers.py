@@ -53,6 +53,7 @@ _INBOUND: Final = (
     )
     .where(_n.credential_id == bindparam("credential_id"), _n.e164 == bindparam("e164"))
 )
+_HOLDERS: Final = select(_n.credential_id).where(_n.e164 == bindparam("e164")).order_by(_n.created_at, _n.id)
 _OUTBOUND: Final = (
     select(number)
     .join(assignment, _a.number_id == _n.id)
@@ -177,6 +178,11 @@ def inbound_agent(source: Reader, credential_id: str, e164: str) -> tuple[Number
     """Return the called number with the agent that takes its inbound calls (None: unassigned); None: not our number."""
     row = source.one(_INBOUND, {"credential_id": credential_id, "e164": e164})
     return None if row is None else (_number(row), row.agent_id)
+
+
+def holders_of(source: Reader, e164: str) -> list[str]:
+    """Return the ids of every credential, of any workspace, that holds the number."""
+    return [row.credential_id for row in source.rows(_HOLDERS, {"e164": e164})]
 
 
 def outbound_numbers(source: Reader, workspace_id: str, agent_id: str) -> list[Number]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.instructions import FallbackStep, Instruction
+from gateway.instructions import FallbackStep, Instruction, NextAgent
 from gateway.models import Call, Credential
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -56,6 +56,7 @@ OPEN_STEPS: Final = (StepState.PENDING, StepState.STARTED, StepState.JOINED)
 class Step:
     """One instruction of a call. `position` counts from 0 within the call; the highest is the current step.
 
+    An `instruction` that is a `NextAgent` stands for an agent whose connection is still to be asked for.
     `remaining` is what follows in the fallback chain, `tried_agents` who had their turn (so that a chain of agents
     ends). `stream_token_hash` is the hash of a stream's one-use token; the token itself is never stored (R26).
     """
@@ -64,7 +65,7 @@ class Step:
     workspace_id: str
     call_id: str
     position: int
-    instruction: Instruction
+    instruction: Instruction | NextAgent
     remaining: tuple[FallbackStep, ...] = ()
     tried_agents: tuple[str, ...] = ()
     state: StepState = StepState.PENDING
@@ -110,7 +111,6 @@ class ActionKind(StrEnum):
     PERFORM = "perform"
     HANG_UP = "hang_up"
     REDIRECT = "redirect"
-    FETCH_COST = "fetch_cost"
 
 
 class ActionState(StrEnum):

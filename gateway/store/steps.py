@@ -37,6 +37,16 @@ _END_JOIN: Final = _MOVE.values(join_deadline=null())
 _SET_DEADLINE: Final = (
     update(step).where(_c.token == bindparam("of_token")).values(join_deadline=bindparam("new_deadline"))
 )
+_CONNECT: Final = (
+    update(step)
+    .where(_c.token == bindparam("of_token"), _c.state == literal_column("'pending'"))
+    .values(
+        instruction=bindparam("new_instruction"),
+        join_deadline=bindparam("new_deadline"),
+        stream_token_hash=bindparam("new_hash"),
+        stream_expires_at=bindparam("new_expiry"),
+    )
+)
 _BY_STREAM: Final = select(step).where(_c.stream_token_hash == bindparam("token_hash"))
 _CLAIM: Final = (
     update(step)
@@ -123,6 +133,18 @@ def set_step_state(
         "only_from": [known.value for known in only_from],
     }
     return bool(tx.write(statement, values))
+
+
+def set_step_connection(tx: Tx, changed: Step) -> bool:
+    """Store what a step whose agent had to be asked is to do; return False when it is no longer pending."""
+    values = {
+        "of_token": changed.token,
+        "new_instruction": write_instruction(changed.instruction),
+        "new_deadline": changed.join_deadline,
+        "new_hash": changed.stream_token_hash,
+        "new_expiry": changed.stream_expires_at,
+    }
+    return bool(tx.write(_CONNECT, values))
 
 
 def set_join_deadline(tx: Tx, token: str, at: datetime | None) -> None:
