@@ -44,7 +44,7 @@ __all__ = [
     "Simulator",
     "SimulatorError",
     "SimulatorTimeout",
-    "Unreachable",
     "UnknownNumber",
+    "Unreachable",
     "Voicemail",
 ]

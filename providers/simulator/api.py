@@ -25,9 +25,11 @@ class ApiRequest:
 
     @property
     def content_type(self) -> str:
+        """The media type, lower case, without parameters."""
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
 
     def query_pairs(self) -> list[tuple[str, str]]:
+        """The decoded query, empty values kept."""
         return parse_qsl(self.query, keep_blank_values=True)
 
     def form_pairs(self) -> list[tuple[str, str]]:
@@ -63,6 +65,7 @@ class Route:
     handler: Handler
 
     def match(self, path: str) -> dict[str, str] | None:
+        """The decoded parts, or None when the path is another."""
         found = _pattern(self.path).fullmatch(path)
         return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
 
@@ -89,6 +92,7 @@ def json_answer(
     call_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ApiAnswer:
+    """An answer with a JSON body."""
     body = json.dumps(document, ensure_ascii=False).encode()
     return ApiAnswer(status=status, body=body, call_id=call_id, headers=headers or {})
 

@@ -20,9 +20,11 @@ class Clock:
         self.speed = speed
 
     def now(self) -> datetime:
+        """The real time, aware UTC."""
         return datetime.now(UTC)
 
     def unix(self) -> float:
+        """The real time in seconds since 1970."""
         return time.time()
 
     def mark(self) -> float:
@@ -30,10 +32,13 @@ class Clock:
         return time.monotonic() * self.speed
 
     def elapsed_s(self, since: float) -> float:
+        """Scripted seconds since a `mark`."""
         return self.mark() - since
 
     def real_s(self, scripted_s: float) -> float:
+        """How many real seconds the scripted ones take."""
         return scripted_s / self.speed
 
     async def sleep(self, scripted_s: float) -> None:
+        """Waits scripted seconds; a negative number is none."""
         await asyncio.sleep(max(0.0, scripted_s) / self.speed)

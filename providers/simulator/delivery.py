@@ -47,18 +47,22 @@ class WebhookAnswer:
 
     @property
     def is_ok(self) -> bool:
+        """A 2xx answer."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def content_type(self) -> str:
+        """The media type, lower case, without parameters."""
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
 
 
 def never(_answer: WebhookAnswer) -> bool:
+    """Retries on nothing."""
     return False
 
 
 def failed(answer: WebhookAnswer) -> bool:
+    """Anything but a 2xx answer."""
     return not answer.is_ok
 
 
@@ -121,6 +125,7 @@ class Delivery:
 
     @property
     def session(self) -> aiohttp.ClientSession:
+        """The one HTTP client, made on first use inside the loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 auto_decompress=True, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -128,6 +133,7 @@ class Delivery:
         return self._session
 
     async def close(self) -> None:
+        """Drops what is under way."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -135,6 +141,7 @@ class Delivery:
             await self._session.close()
 
     def post(self, webhook: Webhook) -> asyncio.Task[WebhookAnswer]:
+        """Sends in the background."""
         task = asyncio.get_running_loop().create_task(self.deliver(webhook))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -143,6 +150,7 @@ class Delivery:
         return task
 
     def is_idle(self, call_id: str | None) -> bool:
+        """Whether nothing posted for the call is under way."""
         return self._pending.get(call_id, 0) == 0
 
     async def deliver(self, webhook: Webhook) -> WebhookAnswer:

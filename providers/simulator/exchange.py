@@ -15,7 +15,7 @@ Events are delivered synchronously and in order, inside the simulator's loop: a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -153,14 +153,17 @@ class Leg:
 
     @property
     def is_live(self) -> bool:
+        """Not ended."""
         return self.state is not LegState.ENDED
 
     @property
     def is_answered(self) -> bool:
+        """Was ever answered."""
         return self.answered_at is not None
 
     @property
     def root(self) -> Leg:
+        """The leg that led to this one, or itself."""
         return self if self.parent is None else self.parent.root
 
 
@@ -197,15 +200,19 @@ class Exchange:
     # -- set-up
 
     def listen(self, provider: str, listener: Listener) -> None:
+        """Who is told of the events of a carrier's legs."""
         self._listeners[provider] = listener
 
     def script(self, address: str, script: CalleeScript) -> None:
+        """What the phone with this number or SIP URI does."""
         self._scripts[address_key(address)] = script
 
     def script_of(self, address: str) -> CalleeScript:
+        """The script of an address; unscripted ones answer."""
         return self._scripts.get(address_key(address), Answer())
 
     def leg(self, leg_id: str) -> Leg | None:
+        """The leg with this id, or None."""
         return self._legs.get(leg_id)
 
     def legs(self, provider: str | None = None, account_ref: str | None = None) -> list[Leg]:
@@ -462,10 +469,6 @@ def address_key(address: str) -> str:
     if address.lower().startswith(("sip:", "sips:")):
         return address.split(";")[0].split("?")[0].lower()
     return address
-
-
-def addresses(legs: Iterable[Leg]) -> list[str]:
-    return [leg.party.address for leg in legs]
 
 
 def _current_task() -> asyncio.Task[Any] | None:

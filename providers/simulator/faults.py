@@ -83,6 +83,7 @@ class WebhookFault:
     corrupt: bool
 
     def matches(self, provider: str, hook: str, event: str, call_id: str | None) -> bool:
+        """Whether it strikes this webhook."""
         return (
             self.times > 0
             and self.provider == provider
@@ -188,11 +189,13 @@ class Faults:
             self._webhooks.append(armed)
 
     def clear(self) -> None:
+        """Disarms everything."""
         with self._lock:
             self._api.clear()
             self._webhooks.clear()
 
     def take_api(self, provider: str, operation: str) -> ApiFault | None:
+        """The fault that this request meets, counted down; or None."""
         with self._lock:
             for fault in self._api:
                 if fault.times > 0 and fault.provider == provider and fault.operation in (operation, "any"):
@@ -201,6 +204,7 @@ class Faults:
         return None
 
     def take_webhook(self, provider: str, hook: str, event: str, call_id: str | None) -> WebhookFault | None:
+        """The fault that this webhook meets, counted down; or None."""
         with self._lock:
             for fault in self._webhooks:
                 if fault.matches(provider, hook, event, call_id):

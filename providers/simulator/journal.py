@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-SECRET_FIELDS = frozenset({"authorization", "sipauthpassword", "password", "auth_token", "sip_auth_password", "stream_auth_token"})
+SECRET_FIELDS = frozenset(
+    {"authorization", "sipauthpassword", "password", "auth_token", "sip_auth_password", "stream_auth_token"}
+)
 
 
 class Kind(StrEnum):
@@ -39,6 +41,7 @@ class Entry:
     data: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
         head = {"sequence": self.sequence, "at": self.at.isoformat(), "kind": str(self.kind)}
         return {**head, "provider": self.provider, "call_id": self.call_id, **self.data}
 
@@ -51,6 +54,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def add(self, kind: Kind, provider: str, call_id: str | None = None, **data: Any) -> Entry:
+        """Appends and returns an entry."""
         with self._lock:
             sequence = len(self._entries) + 1
             entry = Entry(
@@ -65,6 +69,7 @@ class Journal:
         return entry
 
     def all(self) -> list[Entry]:
+        """Everything so far, in order."""
         with self._lock:
             return list(self._entries)
 
@@ -81,6 +86,7 @@ class Journal:
         ]
 
     def requests(self, provider: str | None = None, operation: str | None = None) -> list[Entry]:
+        """API requests, one entry each."""
         found = self.find(Kind.REQUEST, provider)
         return [entry for entry in found if operation is None or entry.data["operation"] == operation]
 
@@ -106,13 +112,16 @@ class Journal:
         return [tuple(entry.data["item"]) for entry in found if party is None or entry.data["party"] == party]
 
     def errors(self) -> list[Entry]:
+        """Failures of the simulator itself: bugs."""
         return self.find(Kind.ERROR)
 
     def as_json(self) -> list[dict[str, Any]]:
+        """JSON-able."""
         return [entry.as_json() for entry in self.all()]
 
 
 def call_id_of(call: object) -> str | None:
+    """The id of a call, given as an id or as anything with one."""
     if call is None or isinstance(call, str):
         return call
     call_id = getattr(call, "id", None)

@@ -71,7 +71,7 @@ MediaIn = AudioIn | MarkIn | ClearIn | KeysIn | ReplyIn | BadIn
 
 
 class FrameCodec(Protocol):
-    """One carrier's frames for one stream. It numbers its own frames; messages are text (or bytes for binary frames)."""
+    """One carrier's frames for one stream. It numbers its own frames; messages are text, or bytes for binary."""
 
     def opening(self) -> Sequence[str | bytes]:
         """What is sent when the socket is open."""
@@ -208,6 +208,7 @@ class MediaStream:
         return self._end(by, socket.close_code)
 
     def close(self) -> None:
+        """Ends the stream from the carrier's side."""
         self._closing.set()
 
     # -- the socket
@@ -360,11 +361,13 @@ class Voice:
         self._said = bytearray()
 
     def next_frame(self) -> bytes:
+        """The next 20 ms, 160 bytes."""
         frame = self._tone() if self._says_tone else bytes([SILENCE_BYTE]) * FRAME_BYTES
         self._said += frame
         return frame
 
     def has_said(self, audio: bytes) -> bool:
+        """Whether this audio is a piece of what was said."""
         return audio in self._said
 
     def _tone(self) -> bytes:

@@ -35,6 +35,7 @@ class Server:
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
+        """Listens; raises OSError when the port is in use."""
         app = web.Application(client_max_size=BODY_LIMIT)
         app.router.add_route("*", "/{tail:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -44,6 +45,7 @@ class Server:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
+        """Stops listening and ends what hangs."""
         for task in list(self._hanging):
             task.cancel()
         if self._runner is not None:

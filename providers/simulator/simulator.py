@@ -55,10 +55,12 @@ class SimCall:
 
     @property
     def provider(self) -> str:
+        """`twilio`, `telnyx` or `plivo`."""
         return self._leg.provider
 
     @property
     def account_ref(self) -> str:
+        """The carrier's id of the account."""
         return self._leg.account_ref
 
     @property
@@ -68,10 +70,12 @@ class SimCall:
 
     @property
     def to(self) -> str:
+        """The called number or SIP URI."""
         return self._leg.to
 
     @property
     def from_(self) -> str:
+        """The number shown."""
         return self._leg.from_
 
     @property
@@ -96,6 +100,7 @@ class SimCall:
 
     @property
     def answered(self) -> bool:
+        """Whether it was ever answered."""
         return self._leg.is_answered
 
     @property
@@ -105,18 +110,22 @@ class SimCall:
 
     @property
     def created_at(self) -> datetime:
+        """When the carrier took the call; UTC."""
         return self._leg.created_at
 
     @property
     def started_at(self) -> datetime | None:
+        """When the phone was dialed, or dialed us; UTC."""
         return self._leg.dialed_at
 
     @property
     def answered_at(self) -> datetime | None:
+        """When it was answered; UTC."""
         return self._leg.answered_at
 
     @property
     def ended_at(self) -> datetime | None:
+        """When it ended; UTC."""
         return self._leg.ended_at
 
     @property
@@ -210,6 +219,7 @@ class Simulator:
 
     @property
     def port(self) -> int:
+        """The port it listens on; 0 before the start."""
         return self._server.port
 
     def base_url(self, provider: str) -> str:
@@ -224,14 +234,17 @@ class Simulator:
     # -- the carriers' consoles
 
     def add_account(self, provider: str, name: str = "Test account") -> Account:
+        """A new account; its `secrets` are what a gateway is given."""
         face = self.face(provider)
         return self._call(lambda: face.add_account(name))
 
     def add_number(self, account: Account, number: str) -> None:
+        """A voice number (E.164) that the account holds."""
         self._call(lambda: self.face(account.provider).add_number(account, number))
         self._numbers[number] = account.provider
 
     def verify_caller_id(self, account: Account, number: str) -> None:
+        """A foreign number that the account may show."""
         self._call(lambda: self.face(account.provider).verify_caller_id(account, number))
 
     def configure_number(
@@ -301,10 +314,12 @@ class Simulator:
 
     @property
     def faults(self) -> Faults:
+        """The fault switches."""
         return self._core.faults
 
     @property
     def journal(self) -> Journal:
+        """The record of everything that happened."""
         return self._core.journal
 
     def calls(self, provider: str | None = None) -> list[SimCall]:
