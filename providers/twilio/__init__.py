@@ -1,0 +1,7 @@
+"""Twilio Programmable Voice: voice calls out and in, controlled by TwiML."""
+
+from __future__ import annotations
+
+from providers.twilio.adapter import TwilioProvider
+
+__all__ = ["TwilioProvider"]

@@ -1,0 +1,310 @@
+"""The Twilio adapter: Programmable Voice, REST API version 2010-04-01, documents in TwiML.
+
+Docs: https://www.twilio.com/docs/voice (read 2026-11). Tested on the simulator only: no account. What is not confirmed
+by a page of Twilio's is listed in `docs/providers/twilio.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    NotFound,
+    ProviderUnavailable,
+    RequestRefused,
+    ValidationError,
+)
+from gateway.interface import (
+    AccountInfo,
+    CallEvent,
+    CallSnapshot,
+    Capabilities,
+    CarrierNumber,
+    DialOutcome,
+    DialQuery,
+    DialRequest,
+    FoundCalls,
+    Hook,
+    LegRef,
+    LiveCall,
+    Provider,
+    RecordingStream,
+    Verified,
+    WebhookReply,
+    WebhookRequest,
+)
+from gateway.transport import HttpResponse, OneShotTransport, StreamedResponse, stream_get
+from providers.twilio import calls, client, instructions, numbers, webhooks
+from providers.twilio.vocabulary import CALL_IS_GONE
+
+if TYPE_CHECKING:
+    from gateway.instructions import Instruction
+    from gateway.transport import Transport
+
+_REQUIRED: Final = ("account_sid", "auth_token")
+_PAIRS: Final = (("api_key_sid", "api_key_secret"), ("shared_key_id", "shared_key_secret"))
+
+# The form of each secret. Twilio documents SIDs; that a token is 32 hex digits is what every account shows.
+_FORMS: Final[Mapping[str, tuple[str, str]]] = {
+    "account_sid": ("AC[0-9a-fA-F]{32}", "AC and 32 hex digits"),
+    "auth_token": ("[0-9a-fA-F]{32}", "32 hex digits"),
+    "auth_token_secondary": ("[0-9a-fA-F]{32}", "32 hex digits"),
+    "api_key_sid": ("SK[0-9a-fA-F]{32}", "SK and 32 hex digits"),
+    "api_key_secret": ("[0-9A-Za-z]{16,128}", "16 to 128 letters and digits"),
+    "shared_key_id": ("[0-9A-Za-z_-]{1,128}", "the key's id, letters, digits, _ and -"),
+    "shared_key_secret": ("[!-~]{16,256}", "16 to 256 printable characters without spaces"),
+}
+
+_PAGE_SIZE: Final = 200  # Twilio takes 1000; an answer of the transport is 1 MB at most
+_MOST_LISTED: Final = 5000
+
+
+class TwilioProvider(Provider):
+    """One Twilio account. REST requests use the API key where one is given; webhooks are always checked with the
+    account's auth token, or with a shared key (webhooks product, public beta).
+    """
+
+    name: ClassVar[str] = calls.PROVIDER
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        control="document",
+        join_timeout_s=calls.JOIN_TIMEOUT_S,
+        max_duration_s=calls.MAX_DURATION_S,
+        reports_ringing=True,
+        reports_human=True,
+        reports_fax=True,
+        reports_greeting_end=True,
+        dial_idempotency=False,
+        signs_timestamp=False,
+        cost_in_webhook=False,
+        finds_by_token=False,
+        number_setup=True,
+        notes=(
+            "The ring time may be 5 s longer than asked; its minimum is unconfirmed.",
+            "Calls above the account's calls-per-second rate wait in Twilio's queue, for up to 24 h.",
+            "A call cancelled in that queue sends no webhook: ask for it.",
+            "The price is known some minutes after the end, and covers the connection only.",
+            "An unknown dial is found by its two numbers and its time, not by its token.",
+            "Asking for a call tells neither a SIP code nor an error code: a failed call then has no closer cause.",
+            "An inbound call has no limit of its own: the gateway ends it.",
+            "A forward rings for at least 5 s.",
+            "A stream parameter's name and value stay below 500 characters together.",
+        ),
+    )
+
+    def __init__(
+        self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
+    ) -> None:
+        self._secrets = _complete(secrets)
+        self._base_url = (base_url or client.HOST).rstrip("/")
+        self._transport = transport or _own_transport(self._base_url)
+        self._keys = webhooks.Keys(
+            auth_tokens=tuple(
+                secrets[name] for name in ("auth_token", "auth_token_secondary") if name in secrets
+            ),
+            shared_key_id=secrets.get("shared_key_id"),
+            shared_key_secret=secrets.get("shared_key_secret"),
+        )
+
+    @classmethod
+    def check_secrets(cls, secrets: Mapping[str, str]) -> None:
+        """Check the shape of each secret."""
+        try:
+            complete = _complete(secrets)
+        except ConfigurationError as missing:
+            raise ValidationError("secrets", str(missing)) from None
+        for name, value in complete.items():
+            form, words = _FORMS[name]
+            if re.fullmatch(form, value, re.ASCII) is None:
+                raise ValidationError(name, f"give {words}")
+
+    @property
+    def account_ref(self) -> str:
+        """The Account SID."""
+        return self._secrets["account_sid"]
+
+    # -- webhooks in ------------------------------------------------------------------------------------------------
+
+    def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
+        """Check the signature; Twilio signs no time, so `now` is not looked at."""
+        return webhooks.verify(request, self._keys)
+
+    def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
+        """Translate a verified webhook into one event."""
+        return webhooks.read(hook, request)
+
+    def answer(self, call: LiveCall, instruction: Instruction) -> WebhookReply:
+        """Return the instruction as TwiML. Nothing is sent."""
+        return WebhookReply(
+            content_type=instructions.CONTENT_TYPE, body=instructions.render(call, instruction)
+        )
+
+    # -- calls out --------------------------------------------------------------------------------------------------
+
+    def check_dial(self, request: DialRequest) -> None:
+        """Refuse what Twilio cannot take: ranges, its own number as the callee, unknown extra parameters."""
+        calls.check_dial(request)
+
+    def dial(self, request: DialRequest) -> DialOutcome:
+        """Create the call, with one POST."""
+        sdk, params = self._sdk, calls.dial_params(request)
+        try:
+            created = sdk.calls.create(**params)
+        except (
+            Exception
+        ) as error:  # whatever broke, the phone may be ringing: the outcome says what is proven
+            return client.failed_dial(error)
+        return client.dialed(created.sid)
+
+    def redirect(self, ref: LegRef, next_url: str) -> None:
+        """Make a live call fetch `next_url`."""
+        call = self._call(ref)
+        try:
+            with client.translated():
+                call.update(url=calls.with_retries(next_url), method="POST")
+        except RequestRefused as refused:
+            if refused.vendor_code in CALL_IS_GONE:
+                raise Conflict("the call is not live: twilio cannot redirect it") from None
+            raise
+
+    def hang_up(self, ref: LegRef) -> None:
+        """End the call: `canceled` while it may be unanswered, so that it ends as cancelled; else `completed`.
+
+        Twilio's `canceled` leaves an answered call alone, or is refused: then `completed` follows. A refusal because
+        the call is over, or not known, counts once a look at the call shows nothing live.
+        """
+        words = ("completed",) if ref.is_answered else ("canceled", "completed")
+        if any(self._ends(ref, word) for word in words):
+            return
+        if self.fetch_call(ref).is_live:
+            raise ProviderUnavailable("twilio did not end the call, which is live", provider=self.name)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def fetch_call(self, ref: LegRef) -> CallSnapshot:
+        """Fetch the call resource. It lags behind the webhooks (eventually consistent)."""
+        call = self._call(ref)
+        try:
+            with client.translated():
+                return calls.snapshot(call.fetch())
+        except RequestRefused as refused:
+            if refused.http_status == 404:
+                return CallSnapshot(is_known=False)
+            raise
+
+    def find_calls(self, query: DialQuery) -> FoundCalls:
+        """List by both numbers, without a start time, which a waiting call does not have; then only the queued ones."""
+        listed: list[Any] = []
+        is_complete = True
+        for status in (None, "queued"):
+            read, is_whole = self._listed(query, status)
+            listed += read
+            is_complete = is_complete and is_whole
+        return FoundCalls(calls=calls.found(listed, query), is_complete=is_complete)
+
+    def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
+        """Stream the WAV file from the account's own path; the address that a webhook gave is not used."""
+        sid = calls.checked_sid("RE", recording_ref, "recording")
+        where = f"{self._base_url}/2010-04-01/Accounts/{self.account_ref}/Recordings/{sid}.wav"
+        headers = (client.basic_auth(client.rest_login(self._secrets)), ("Accept", "audio/x-wav"))
+        with client.translated():
+            answer = stream_get(where, headers, allowed_hosts=[urlsplit(where).netloc])
+        if answer.status == 200:
+            length = answer.header("Content-Length") or ""
+            return RecordingStream(
+                content_type=answer.header("Content-Type") or "audio/x-wav",
+                chunks=_chunks(answer),
+                length=int(length) if length.isdecimal() else None,
+            )
+        answer.close()
+        if answer.status == 404:
+            raise NotFound("recording", sid)
+        raise client.answer_error(HttpResponse(status=answer.status, headers=answer.headers))
+
+    # -- the account ------------------------------------------------------------------------------------------------
+
+    def check_account(self) -> AccountInfo:
+        """Fetch the account. A standard API key may not: then one number is listed, which proves the key."""
+        try:
+            with client.translated():
+                account = self._sdk.api.v2010.accounts(self.account_ref).fetch()
+                return numbers.account_info(account, self.account_ref)
+        except RequestRefused:
+            if "api_key_sid" not in self._secrets:
+                raise
+        with client.translated():
+            self._sdk.incoming_phone_numbers.page(page_size=1)
+        return AccountInfo(account_ref=self.account_ref, name="", status="unknown", kind="main")
+
+    def list_numbers(self) -> Iterator[CarrierNumber]:
+        """Yield every number of the account."""
+        with client.translated():
+            for number in self._sdk.incoming_phone_numbers.stream(page_size=_PAGE_SIZE):
+                yield numbers.carrier_number(number)
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _sdk(self) -> Any:
+        return client.open_client(self._secrets, self._transport, self._base_url)
+
+    def _call(self, ref: LegRef) -> Any:
+        return self._sdk.calls(calls.checked_sid("CA", ref.leg_id, "leg_id"))
+
+    def _ends(self, ref: LegRef, word: str) -> bool:
+        """Post a final status; False when it had no effect, so that something else must be tried."""
+        try:
+            with client.translated():
+                told = self._call(ref).update(status=word).status
+        except RequestRefused as refused:
+            if word == "canceled" or refused.vendor_code in CALL_IS_GONE:
+                return False
+            raise
+        return not (word == "canceled" and told == "in-progress")
+
+    def _listed(self, query: DialQuery, status: str | None) -> tuple[list[Any], bool]:
+        """Return the calls of one list, and whether it was read to its end. Only a list without any page raises."""
+        filters = {"to": query.to, "from_": query.caller_id} | ({"status": status} if status else {})
+        read: list[Any] = []
+        try:
+            with client.translated():
+                read.extend(self._sdk.calls.stream(**filters, limit=_MOST_LISTED, page_size=_PAGE_SIZE))
+        except ProviderUnavailable:
+            if not read:
+                raise
+            return read, False
+        return read, len(read) < _MOST_LISTED and all(call.date_created for call in read)
+
+
+def _complete(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets when none is absent, empty, unknown or without its other half."""
+    for name, value in secrets.items():
+        if name not in _FORMS:
+            raise ConfigurationError(f"twilio has no secret {name[:40]!r}; known: {', '.join(_FORMS)}")
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(f"twilio: the secret {name} is empty")
+    for name in _REQUIRED:
+        if name not in secrets:
+            raise ConfigurationError(f"twilio: the secret {name} is missing")
+    for one, other in _PAIRS:
+        if (one in secrets) != (other in secrets):
+            raise ConfigurationError(f"twilio: give both {one} and {other}, or neither")
+    return dict(secrets)
+
+
+def _own_transport(base_url: str) -> OneShotTransport:
+    try:
+        return OneShotTransport([base_url])
+    except ValueError as wrong:
+        raise ConfigurationError(f"twilio base URL: {wrong}") from None
+
+
+def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
+    with answer, client.translated():
+        yield from answer
