@@ -1,0 +1,453 @@
+"""Telnyx Voice, Call Control, REST API and webhooks of version 2.
+
+Sources: https://developers.telnyx.com/docs/voice and the OpenAPI document (https://github.com/team-telnyx/openapi,
+`openapi/spec3.yml`), read 2026-11; official Python SDK `telnyx` 4.189.0.
+Tested on the simulator only: no account was at hand. What no source settles is marked unconfirmed, here and in
+`docs/providers/telnyx.md`.
+
+Telnyx is the command carrier: it reports every event to one URL, ignores what that is answered with, and is told what
+to do by REST commands.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from gateway.errors import (
+    ConfigurationError,
+    NotFound,
+    ProviderError,
+    ProviderUnavailable,
+    RequestRefused,
+    UnsupportedFeature,
+    ValidationError,
+    WebhookRejected,
+)
+from gateway.instructions import Instruction
+from gateway.interface import (
+    AccountInfo,
+    CallEvent,
+    CallSnapshot,
+    Capabilities,
+    CarrierNumber,
+    DialOutcome,
+    DialQuery,
+    DialRequest,
+    FoundCall,
+    FoundCalls,
+    Hook,
+    LegRef,
+    LiveCall,
+    Provider,
+    RecordingStream,
+    Verified,
+    WebhookReply,
+    WebhookRequest,
+)
+from gateway.transport import HostRefused, OneShotTransport, Transport, TransportError, stream_get
+from providers.telnyx import calls, instructions, numbers, webhooks
+from providers.telnyx.client import HOST, Answer, CallFailed, open_client, send
+from providers.telnyx.instructions import Command
+
+if TYPE_CHECKING:
+    from telnyx import Telnyx
+
+_REQUIRED: Final = ("api_key", "public_key")
+_OPTIONAL: Final = ("connection_id",)
+
+_HEADER_TEXT = re.compile(r"[!-~]{1,512}", re.ASCII)  # the form of a key is not documented: fit for a header
+_CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # today 19 digits
+_RECORDING_REF = re.compile(r"(leg:)?([A-Za-z0-9_-]{1,64})", re.ASCII)
+
+# `download_urls` are pre-signed links to a store of Amazon's; the host is seen in live data, not documented.
+_RECORDING_HOSTS: Final = ("telnyx.com", "s3.amazonaws.com")
+
+# Without a leg, `/call_events` goes back this far (its page in the API reference).
+_EVENTS_KEPT: Final = timedelta(hours=24)
+
+# Command of the REST path -> method of the SDK.
+_METHODS: Final[Mapping[str, str]] = {
+    "answer": "answer",
+    "reject": "reject",
+    "hangup": "hangup",
+    "transfer": "transfer",
+    "speak": "speak",
+    "record_start": "start_recording",
+    "streaming_start": "start_streaming",
+    "streaming_stop": "stop_streaming",
+}
+
+
+class TelnyxProvider(Provider):
+    """One Telnyx account, and the Call Control application that `connection_id` names.
+
+    Secrets: `api_key`; `public_key`, the account's webhook key as the portal shows it, several during a change
+    separated by commas; `connection_id` (optional), the id of the Call Control application: without it nothing can be
+    dialed, and webhooks are not checked for the application they come from.
+    """
+
+    name = calls.NAME
+    capabilities = Capabilities(
+        control="command",
+        join_timeout_s=calls.JOIN_TIMEOUT_S,
+        max_duration_s=calls.MAX_DURATION_S,
+        reports_ringing=False,
+        reports_human=True,
+        reports_fax=True,
+        reports_greeting_end=True,
+        dial_idempotency=True,
+        signs_timestamp=True,
+        cost_in_webhook=True,
+        finds_by_token=True,
+        number_setup=True,
+        notes=(
+            "No ringing event: a call counts as ringing once its leg is created.",
+            "Repeats of a dial are ignored for 60 s; what the repeat is answered is unconfirmed, so none is sent.",
+            "Fax is heard by the detection without greeting end only, the greeting's end by the other one only.",
+            "The cost is reported only when the application has call_cost_in_webhooks switched on.",
+            "max_duration is kept by the carrier for outbound calls and forwards, by the gateway for the rest.",
+            "A message taken ends at the hang-up or its maximum length: stopping on silence is billed by Telnyx.",
+            "A spoken text has at most 3000 characters.",
+            "Recording links live for minutes: the audio is fetched by its id.",
+            "A new application sends webhooks of version 1: set webhook_api_version to 2.",
+        ),
+    )
+
+    def __init__(
+        self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
+    ) -> None:
+        """Take the account's secrets; see `Provider.__init__`."""
+        _check_names(secrets)
+        self._api_key = secrets["api_key"]
+        self._public_keys = tuple(webhooks.read_public_keys(secrets["public_key"]))
+        self._connection_id = secrets.get("connection_id") or None
+        self._base_url = base_url
+        self._transport = transport or _fixed_transport(base_url)
+        self._sdk: Telnyx | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def check_secrets(cls, secrets: Mapping[str, str]) -> None:
+        """Check the shape of the secrets; see `Provider.check_secrets`."""
+        for name in secrets:
+            if name not in (*_REQUIRED, *_OPTIONAL):
+                raise ValidationError(
+                    name[:40], f"no such secret; known: {', '.join((*_REQUIRED, *_OPTIONAL))}"
+                )
+        if not _HEADER_TEXT.fullmatch(secrets.get("api_key", "")):
+            raise ValidationError("api_key", "give the API key (version 2) of the portal, KEY…")
+        parts = secrets.get("public_key", "").split(",")
+        if len(webhooks.read_public_keys(secrets.get("public_key", ""))) != len(parts):
+            raise ValidationError(
+                "public_key", "give the portal's public key: 44 characters, base64 of 32 bytes"
+            )
+        if "connection_id" in secrets and not _CONNECTION_ID.fullmatch(secrets["connection_id"]):
+            raise ValidationError("connection_id", "give the id of the Call Control application, a number")
+
+    @property
+    def account_ref(self) -> str:
+        """The `connection_id`; "" without one."""
+        return self._connection_id or ""
+
+    # -- webhooks in ---------------------------------------------------------------------------------------------------
+
+    def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
+        """Check the Ed25519 signature over `timestamp|body` and the age; the URL is not signed."""
+        return webhooks.verify(request, self._public_keys, now or datetime.now(UTC))
+
+    def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
+        """Translate an event. The application is named only when there is a `connection_id` to compare it with."""
+        return [self._bound(event) for event in webhooks.read(hook, request)]
+
+    def answer(self, call: LiveCall, instruction: Instruction) -> WebhookReply:
+        """Send the instruction's commands; the reply is empty. A call that is over needs no instruction."""
+        for command in instructions.commands(call, instruction):
+            if not self._perform(_control_id(call.leg_id), command):
+                break
+        return WebhookReply()
+
+    # -- calls out -----------------------------------------------------------------------------------------------------
+
+    def check_dial(self, request: DialRequest) -> None:
+        """Refuse what Telnyx cannot take; without `connection_id` a ConfigurationError says what to add."""
+        calls.check_dial(request, self._connection_id)
+
+    def dial(self, request: DialRequest) -> DialOutcome:
+        """Dial with one POST, `command_id` and the token in `client_state`."""
+        params = calls.dial_params(request, calls.require_connection(self._connection_id))
+        client = self._client()
+        try:
+            body = send(lambda: client.calls.with_raw_response.dial(**params, extra_body=dict(request.extra)))
+        except CallFailed as failed:
+            return failed.failure.as_outcome()
+        return calls.read_dial(body)
+
+    def redirect(self, ref: LegRef, next_url: str) -> None:
+        """Refuse: there is no document to fetch."""
+        raise UnsupportedFeature(self.name, "being sent to a document", "it takes commands: use answer()")
+
+    def hang_up(self, ref: LegRef) -> None:
+        """End the call. Each request has a command id of its own: a repeat must not be ignored."""
+        params = {"command_id": str(uuid.uuid4())}
+        self._perform(_control_id(ref.leg_id), Command(action="hangup", params=params))
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def fetch_call(self, ref: LegRef) -> CallSnapshot:
+        """Ask for the status, which never says why a call ended, and for the events that Telnyx recorded of the leg."""
+        status = self._call_status(_control_id(ref.leg_id))
+        told = (status or {}).get("call_leg_id")
+        leg_id = calls.leg_uuid((*ref.other_ids, str(told), ref.leg_id))
+        events = list(self._recorded_events(leg_id)) if leg_id is not None else []
+        return calls.read_snapshot(status, events, ref.leg_id)
+
+    def find_calls(self, query: DialQuery) -> FoundCalls:
+        """Look through the application's active calls for the token, then through the recorded starts of calls."""
+        connection_id = calls.require_connection(self._connection_id)
+        found: dict[str, FoundCall] = {}
+        active_read = self._collect(found, self._active_calls(connection_id, query))
+        started_read = self._collect(found, self._started_calls(connection_id, query))
+        reaches_back = query.created_from >= datetime.now(UTC) - _EVENTS_KEPT
+        return FoundCalls(
+            calls=tuple(found.values()), is_complete=active_read and started_read and reaches_back
+        )
+
+    def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
+        """Ask for a fresh link and stream it, without our key; `url` is not used: links live for minutes."""
+        link = self._download_link(recording_ref)
+        try:
+            answer = stream_get(link, allowed_hosts=self._recording_hosts())
+        except HostRefused as exc:
+            raise RequestRefused(f"a recording's link was refused: {exc}", provider=self.name) from None
+        except TransportError as exc:
+            raise ProviderUnavailable(str(exc), provider=self.name) from None
+        if answer.status != 200:
+            answer.close()
+            if answer.status in (403, 404, 410):  # the store answers 403 for what it does not have (any more)
+                raise NotFound("recording", recording_ref)
+            raise ProviderUnavailable("no audio", provider=self.name, http_status=answer.status)
+        length = answer.header("content-length")
+        return RecordingStream(
+            content_type=answer.header("content-type") or "application/octet-stream",
+            chunks=iter(answer),
+            length=int(length) if length is not None and length.isdecimal() else None,
+        )
+
+    # -- the account ---------------------------------------------------------------------------------------------------
+
+    def check_account(self) -> AccountInfo:
+        """Read the balance; a key without billing rights reads one number instead."""
+        client = self._client()
+        try:
+            body = self._ask(lambda: client.balance.with_raw_response.retrieve())
+        except RequestRefused as exc:
+            if exc.http_status != 403:
+                raise
+            self._ask(lambda: client.phone_numbers.with_raw_response.list(page_size=1))
+            return numbers.account_without_balance(self.account_ref)
+        return numbers.read_balance(calls.read_data(body), self.account_ref)
+
+    def list_numbers(self) -> Iterator[CarrierNumber]:
+        """Yield every number; one whose status is not `active` has no voice."""
+        client = self._client()
+        pages = self._numbered(
+            lambda page: client.phone_numbers.with_raw_response.list(
+                page_number=page, page_size=numbers.PAGE_SIZE
+            )
+        )
+        return (number for item in pages if (number := numbers.read_number(item)) is not None)
+
+    # -- private -------------------------------------------------------------------------------------------------------
+
+    def _client(self) -> Telnyx:
+        with self._lock:
+            if self._sdk is None:
+                self._sdk = open_client(self._api_key, self._transport, self._base_url)
+            return self._sdk
+
+    def _ask(self, request: Callable[[], Answer]) -> bytes:
+        """Return the body of a 2xx answer, or raise ProviderError."""
+        try:
+            return send(request)
+        except CallFailed as failed:
+            raise failed.failure.as_error() from None
+
+    def _perform(self, control_id: str, command: Command) -> bool:
+        """Send one command, and what it says to do when it is refused; False when the call is over."""
+        method = getattr(self._client().calls.actions.with_raw_response, _METHODS[command.action])
+        try:
+            send(lambda: method(control_id, **command.params))
+        except CallFailed as failed:
+            failure = failed.failure
+            if failure.says_call_is_over:
+                return False
+            if not failure.is_own or failure.code not in command.instead:
+                raise failure.as_error() from None
+            return all(self._perform(control_id, other) for other in command.instead[failure.code])
+        return True
+
+    def _bound(self, event: CallEvent) -> CallEvent:
+        return event if self._connection_id else replace(event, account_ref=None)
+
+    def _call_status(self, control_id: str) -> dict[str, Any] | None:
+        """Return the call's status, None when Telnyx does not know it: ten minutes after its end, or never."""
+        client = self._client()
+        try:
+            return calls.read_data(send(lambda: client.calls.with_raw_response.retrieve_status(control_id)))
+        except CallFailed as failed:
+            if failed.failure.says_call_is_over:  # 404 or 422: which of the two is unconfirmed
+                return None
+            raise failed.failure.as_error() from None
+
+    def _recorded_events(self, leg_id: str) -> Iterator[CallEvent]:
+        """Yield the events of a leg that webhooks were made of."""
+        client = self._client()
+        items = self._numbered(
+            lambda page: client.call_events.with_raw_response.list(
+                filter={"leg_id": leg_id, "type": "webhook"}, page_number=page, page_size=numbers.PAGE_SIZE
+            )
+        )
+        for data in map(calls.event_data, items):
+            if data is not None and (event := _read_recorded(data)) is not None:
+                yield self._bound(event)
+
+    def _active_calls(self, connection_id: str, query: DialQuery) -> Iterator[FoundCall | None]:
+        """Yield the application's live calls that carry the token; a list with cursors, which the SDK does not page."""
+        ask = self._client().connections.with_raw_response.list_active_calls
+        seen: set[str | None] = set()
+        cursor: str | None = None
+        while cursor not in seen:
+            place = {"page[limit]": numbers.PAGE_SIZE} | ({"page[after]": cursor} if cursor else {})
+            document = self._ask_list(partial(ask, connection_id, extra_query=place))
+            yield from (
+                calls.read_active_call(item, query.attempt_token) for item in numbers.items_of(document)
+            )
+            seen.add(cursor)
+            cursor = numbers.next_cursor(document)
+            if cursor is None:
+                return
+        raise ProviderUnavailable("a list that has no end", provider=self.name)
+
+    def _started_calls(self, connection_id: str, query: DialQuery) -> Iterator[FoundCall | None]:
+        """Yield the calls between the two numbers whose start Telnyx recorded since the dial."""
+        client = self._client()
+        items = self._numbered(
+            lambda page: client.call_events.with_raw_response.list(
+                filter={
+                    "connection_id": connection_id,
+                    "from": query.caller_id,
+                    "to": query.to,
+                    "name": "call.initiated",
+                    "type": "webhook",
+                    "occurred_at": {"gte": query.created_from.isoformat()},
+                },
+                page_number=page,
+                page_size=numbers.PAGE_SIZE,
+            )
+        )
+        for item in items:
+            yield calls.read_initiated_call(
+                item, query.attempt_token, query.created_from, query.created_until
+            )
+
+    def _collect(self, found: dict[str, FoundCall], items: Iterator[FoundCall | None]) -> bool:
+        """Add what is found; False when the list could not be read to its end."""
+        try:
+            for call in items:
+                if call is not None:
+                    found.setdefault(call.leg_id, call)
+        except ProviderError:
+            return False
+        return True
+
+    def _numbered(self, ask: Callable[[int], Answer]) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list with page numbers, to its end."""
+        page, more = 1, True
+        while more:
+            document = self._ask_list(partial(ask, page))
+            items = numbers.items_of(document)
+            yield from items
+            more = bool(items) and numbers.has_next_page(document, page, len(items))
+            page += 1
+
+    def _ask_list(self, request: Callable[[], Answer]) -> dict[str, Any]:
+        document = calls.read_document(self._ask(request))
+        if not isinstance(document.get("data"), list):
+            raise ProviderUnavailable("a list without items", provider=self.name)
+        return document
+
+    def _download_link(self, recording_ref: str) -> str:
+        """Return a fresh link to the audio. A `leg:` reference names the leg instead of the recording."""
+        match = _RECORDING_REF.fullmatch(recording_ref)
+        if match is None:
+            raise NotFound("recording", recording_ref[:80])
+        client, ident = self._client(), match[2]
+        try:
+            if match[1]:
+                listed = send(
+                    lambda: client.recordings.with_raw_response.list(
+                        filter={"call_leg_id": ident}, page_size=1
+                    )
+                )
+                data = next(iter(numbers.items_of(calls.read_document(listed))), {})
+            else:
+                data = calls.read_data(send(lambda: client.recordings.with_raw_response.retrieve(ident)))
+        except CallFailed as failed:
+            if failed.failure.is_own and failed.failure.status in (404, 422):
+                raise NotFound("recording", recording_ref) from None
+            raise failed.failure.as_error() from None
+        links = data.get("download_urls")
+        link = (links.get("mp3") or links.get("wav")) if isinstance(links, dict) else None
+        if not isinstance(link, str):
+            raise NotFound("recording", recording_ref)
+        return link
+
+    def _recording_hosts(self) -> tuple[str, ...]:
+        return (
+            _RECORDING_HOSTS
+            if self._base_url is None
+            else (*_RECORDING_HOSTS, urlsplit(self._base_url).netloc)
+        )
+
+
+def _check_names(secrets: Mapping[str, str]) -> None:
+    """Refuse absent and unknown secrets, by name only."""
+    missing = [name for name in _REQUIRED if not secrets.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"telnyx: the secret {missing[0]} is missing; needed: {', '.join(_REQUIRED)}"
+        )
+    unknown = sorted(set(secrets) - {*_REQUIRED, *_OPTIONAL})
+    if unknown:
+        known = ", ".join((*_REQUIRED, *_OPTIONAL))
+        raise ConfigurationError(f"telnyx: no such secret: {unknown[0][:40]}; known: {known}")
+
+
+def _fixed_transport(base_url: str | None) -> OneShotTransport:
+    try:
+        return OneShotTransport([base_url or HOST])
+    except ValueError as exc:
+        raise ConfigurationError(f"telnyx: base URL: {exc}") from None
+
+
+def _control_id(leg_id: str) -> str:
+    """Return the id when it may stand in a URL (R91)."""
+    if not calls.is_call_control_id(leg_id):
+        raise RequestRefused("not an id of a call", provider=calls.NAME)
+    return leg_id
+
+
+def _read_recorded(data: Mapping[str, Any]) -> CallEvent | None:
+    """Read a recorded event; one that is not whole is left out: it proves nothing."""
+    try:
+        return webhooks.read_event(data)
+    except WebhookRejected:
+        return None
