@@ -1,0 +1,214 @@
+"""Follow-up commands to carriers: durable, done after the commit, done again until they are known to be done.
+
+Every piece of work is one row: claim it with a lease, do one step, write what became of it. A thread, a command or
+another machine can drive `run_due` (roadmap: many machines). Commands are safe to repeat: an adapter gives each a
+command id made of the step's token, and ending an ended call is a success.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    NotFound,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
+    UnsupportedFeature,
+    ValidationError,
+)
+from gateway.ids import new_id
+from gateway.instructions import HangUp
+from gateway.interface import LegRef, Provider
+from gateway.journaling import note
+from gateway.models import Call, Credential, EventOutcome
+from gateway.notifying import changes
+from gateway.services import Services
+from gateway.stepping import advance, rendered, settle_connection
+from gateway.store import Tx, actions, attempts, calls, steps
+from gateway.store.rows import Action, ActionKind, Step, StepState
+
+log = logging.getLogger(__name__)
+
+LEASE_S: Final = 30.0
+_PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)  # seconds before the next try; then the action has failed
+AFTER_HANG_UP: Final = timedelta(
+    seconds=3
+)  # a call cancelled in a carrier's queue may end without a word: ask soon
+
+
+def request_hang_up(tx: Tx, call: Call, leg_id: str | None, now: datetime) -> Action:
+    """Ask for a leg to be ended. `leg_id` None: whatever leg the call has when the action runs."""
+    return _insert(tx, call, ActionKind.HANG_UP, {"leg_id": leg_id}, now)
+
+
+def request_perform(tx: Tx, call: Call, step: Step, now: datetime) -> Action:
+    """Ask for a step to be carried out by commands."""
+    return _insert(tx, call, ActionKind.PERFORM, {"step": step.token}, now)
+
+
+def request_redirect(tx: Tx, call: Call, step: Step, now: datetime) -> Action:
+    """Ask a document carrier to fetch `step`, which has just taken another one's place."""
+    return _insert(tx, call, ActionKind.REDIRECT, {"step": step.token}, now)
+
+
+def request_step(tx: Tx, provider: Provider, call: Call, step: Step, now: datetime) -> Action:
+    """Ask for a step that the carrier did not ask for itself, by commands or by a redirect."""
+    if provider.capabilities.control == "command":
+        return request_perform(tx, call, step, now)
+    return request_redirect(tx, call, step, now)
+
+
+def _insert(tx: Tx, call: Call, kind: ActionKind, payload: Mapping[str, Any], now: datetime) -> Action:
+    action = Action(
+        id=new_id(),
+        workspace_id=call.workspace_id,
+        call_id=call.id,
+        credential_id=call.credential_id or "",
+        kind=kind,
+        payload=payload,
+        due_at=now,
+        created_at=now,
+    )
+    actions.insert_action(tx, action)
+    return action
+
+
+def run_due(services: Services, limit: int = 20) -> int:
+    """Claim and carry out what is due; return how many actions were tried."""
+    with services.store.transaction() as tx:
+        claimed = actions.claim_actions(tx, services.clock(), limit, LEASE_S)
+    for action in claimed:
+        run(services, action)
+    return len(claimed)
+
+
+def run(services: Services, action: Action) -> bool:
+    """Carry out one claimed action; return whether it is done. What went wrong is kept with it."""
+    try:
+        _RUNNERS[action.kind](services, action)
+    except (ProviderUnavailable, RateLimited) as error:
+        _try_later(services, action, str(error))
+        return False
+    except (
+        RequestRefused,
+        Conflict,
+        NotFound,
+        UnsupportedFeature,
+        ValidationError,
+        ConfigurationError,
+    ) as error:
+        _give_up(services, action, str(error))
+        return False
+    with services.store.transaction() as tx:
+        actions.finish_action(tx, action)
+    return True
+
+
+def _hang_up(services: Services, action: Action) -> None:
+    call = calls.load_call(services.store, action.call_id)
+    _, provider = services.provider_for(call)
+    leg_id = action.payload.get("leg_id") or call.leg_id
+    if leg_id is None:
+        raise Conflict("the carrier has not named the call yet; it is ended as soon as it does")
+    own = leg_id == call.leg_id
+    ids = calls.list_legs(services.store, call.id) if own else ()
+    provider.hang_up(
+        LegRef(leg_id=leg_id, other_ids=tuple(i for i in ids if i != leg_id), is_answered=call.facts.answered)
+    )
+    with services.store.transaction() as tx:
+        latest = calls.load_call_for_update(tx, call.id)
+        note(tx, latest, "hang-up sent", services.clock())
+        if own and not latest.status.is_final:
+            calls.schedule_look(tx, call.id, services.clock() + AFTER_HANG_UP)
+
+
+def _perform(services: Services, action: Action) -> None:
+    found = _current(services, action)
+    if found is None:
+        return
+    call, step, credential, provider = found
+    if isinstance(step.instruction, HangUp):
+        provider.hang_up(LegRef(leg_id=call.leg_id or "", is_answered=call.facts.answered))
+    else:
+        live, instruction = rendered(services, call, credential, step, _attempt_token(services, call))
+        provider.answer(live, instruction)
+    _mark_started(services, step)
+
+
+def _redirect(services: Services, action: Action) -> None:
+    found = _current(services, action)
+    if found is None:
+        return
+    call, step, credential, provider = found
+    live, _ = rendered(services, call, credential, step, None)
+    provider.redirect(LegRef(leg_id=call.leg_id or "", is_answered=True), live.next_url)
+
+
+def _current(services: Services, action: Action) -> tuple[Call, Step, Credential, Provider] | None:
+    """Return the step an action is about, with a connection to carry out; None when it is no longer current."""
+    call = calls.load_call(services.store, action.call_id)
+    step = steps.current_step(services.store, call.id)
+    if call.status.is_final or step is None or step.token != action.payload["step"]:
+        return None
+    call, step = settle_connection(services, call, step)
+    credential, provider = services.provider_for(call)
+    return call, step, credential, provider
+
+
+def _attempt_token(services: Services, call: Call) -> str | None:
+    attempt = attempts.latest_attempt(services.store, call.id)
+    return attempt.token if attempt else None
+
+
+def _mark_started(services: Services, step: Step) -> None:
+    with services.store.transaction() as tx:
+        steps.set_step_state(tx, step.token, StepState.STARTED, only_from=(StepState.PENDING,))
+
+
+_RUNNERS: Final = {
+    ActionKind.HANG_UP: _hang_up,
+    ActionKind.PERFORM: _perform,
+    ActionKind.REDIRECT: _redirect,
+}
+
+
+def _try_later(services: Services, action: Action, error: str) -> None:
+    if action.tries > len(_PAUSES):
+        _give_up(services, action, error)
+        return
+    pause = timedelta(seconds=_PAUSES[action.tries - 1])
+    with services.store.transaction() as tx:
+        actions.fail_action(tx, action, error, retry_at=services.clock() + pause)
+    log.warning(
+        "%s for call %s failed, tried again in %s: %s", action.kind.value, action.call_id, pause, error
+    )
+
+
+def _give_up(services: Services, action: Action, error: str) -> None:
+    """Write an action off. A step that cannot be carried out is over: the caller goes on along the chain."""
+    now = services.clock()
+    with services.store.transaction() as tx:
+        actions.fail_action(tx, action, error, retry_at=None)
+        before = calls.load_call_for_update(tx, action.call_id)
+        note(tx, before, f"{action.kind.value} failed", now, detail=error, outcome=EventOutcome.REFUSED)
+        after = before
+        step = steps.current_step(tx, before.id)
+        is_ours = step is not None and step.token == action.payload.get("step")
+        if (
+            step is not None
+            and is_ours
+            and not before.status.is_final
+            and not isinstance(step.instruction, HangUp)
+        ):
+            after, following = advance(services, tx, before, step, StepState.FAILED, now)
+            if action.kind is ActionKind.PERFORM:
+                request_perform(tx, after, following, now)
+    log.warning("%s for call %s given up: %s", action.kind.value, action.call_id, error)
+    services.notifier.fire(changes(before, after, now))
+    services.wake()

@@ -1,0 +1,45 @@
+"""Our own URLs, built from the configured public base URL: what carriers and agents call (design, section 7). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import ConfigurationError
+from gateway.interface import CallbackUrls, Hook
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Builds URLs under `public_url` + `prefix`; `public_url` None means that carriers cannot reach us."""
+
+    public_url: str | None
+    prefix: str = "/voice"
+
+    def hook(self, key: str, hook: Hook, token: str | None = None) -> str:
+        """Return the absolute URL of one hook of a credential.
+
+        Raises:
+            ConfigurationError: no public URL is configured.
+        """
+        if self.public_url is None:
+            raise ConfigurationError(
+                "no public URL: set GATEWAY_PUBLIC_URL to the https address under which carriers reach this gateway"
+            )
+        tail = f"/{token}" if token else ""
+        return f"{self.public_url}{self.prefix}/{key}/{hook.value}{tail}"
+
+    def of_call(self, key: str, token: str | None) -> CallbackUrls:
+        """Return every URL of one call; `token` is its attempt token, None for an inbound call."""
+        return CallbackUrls(
+            answer=self.hook(key, Hook.ANSWER, token),
+            status=self.hook(key, Hook.STATUS, token),
+            amd=self.hook(key, Hook.AMD, token),
+            recording=self.hook(key, Hook.RECORDING, token),
+            fallback=self.hook(key, Hook.FALLBACK),
+            events=self.hook(key, Hook.EVENTS, token),
+        )
+
+    def webhooks(self, key: str) -> dict[str, str]:
+        """Return what a person enters at the carrier for a credential's numbers, by the name of the hook."""
+        hooks = (Hook.ANSWER, Hook.STATUS, Hook.FALLBACK, Hook.EVENTS, Hook.RECORDING)
+        return {hook.value: self.hook(key, hook) for hook in hooks}
