@@ -58,7 +58,7 @@ class Vault:
         except (InvalidToken, ValueError, TypeError):
             raise ConfigurationError(
                 f"the secrets of {row_id} do not open: they were sealed with another key (put the old key after the "
-                "new one in GATEWAY_SECRET_KEY, or restore the key file), or they are damaged (add the credential again)"
+                "new one in GATEWAY_SECRET_KEY, or restore the key file), or they are damaged (add it again)"
             ) from None
         if (bound["workspace"], bound["row"]) != (workspace_id, row_id):
             raise ConfigurationError(

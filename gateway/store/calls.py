@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, func, literal_column, select, tuple_, update
+from sqlalchemy import Row, Select, Update, bindparam, func, literal_column, select, tuple_, update
 
 from gateway.errors import Conflict, NotFound
 from gateway.models import Call
@@ -62,7 +62,7 @@ _SAVE: Final = (
     .where(_c.id == bindparam("call_id"), _c.version == bindparam("expected_version"))
     .values({name: bindparam(f"new_{name}") for name in _WRITTEN})
 )
-_SAVE_WITH: Final = {
+_SAVE_WITH: Final[dict[tuple[str, ...], Update]] = {
     names: _SAVE.values({name: bindparam(f"new_{name}") for name in names})
     for names in ((), ("next_look_at",), ("cost_look_at",), ("next_look_at", "cost_look_at"))
 }
@@ -75,6 +75,14 @@ _LIVE_OF_AGENT: Final = (
         _c.status.in_([literal_column(f"'{word}'") for word in LIVE]),
         _c.id != bindparam("except_call_id"),
     )
+)
+_LIVE_OF_WORKSPACE: Final = (
+    select(call)
+    .where(
+        _c.workspace_id == bindparam("workspace_id"),
+        _c.status.in_([literal_column(f"'{word}'") for word in LIVE]),
+    )
+    .order_by(_c.created_at, _c.id)
 )
 
 _BIND: Final = insert_new(call_leg)
@@ -235,6 +243,11 @@ def list_legs(source: Reader, call_id: str) -> list[str]:
 def due_quiet_calls(source: Reader, now: datetime, limit: int) -> list[Call]:
     """Return the calls whose carrier is to be asked, the most overdue first (R45)."""
     return [_call(row) for row in source.rows(_QUIET, {"now": now, "most": limit})]
+
+
+def live_calls(source: Reader, workspace_id: str) -> list[Call]:
+    """Return the workspace's calls that are not final, oldest first."""
+    return [_call(row) for row in source.rows(_LIVE_OF_WORKSPACE, {"workspace_id": workspace_id})]
 
 
 def schedule_look(tx: Tx, call_id: str, at: datetime | None) -> None:

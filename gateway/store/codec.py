@@ -14,12 +14,12 @@ import dataclasses
 import json
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from gateway.errors import ConfigurationError, SchemaMismatch
 from gateway.instructions import (
@@ -103,7 +103,8 @@ def read_value(kind: type[T], text: str) -> T:
     Raises:
         SchemaMismatch: the text is not one: a newer gateway wrote it, or the database is damaged.
     """
-    return _guarded(kind.__name__, lambda: _reader(kind)(json.loads(text)))
+    read: Callable[[Any], T] = _reader(cast("Hashable", kind))
+    return _guarded(kind.__name__, lambda: read(json.loads(text)))
 
 
 def write_facts(facts: CallFacts) -> str:
@@ -208,7 +209,7 @@ def _tagged(step: Any) -> dict[str, Any]:
 
 
 def _untagged(value: dict[str, Any]) -> Any:
-    return _reader(KINDS[value["kind"]])(value)
+    return _reader(cast("Hashable", KINDS[value["kind"]]))(value)
 
 
 # -- dataclasses by their type hints --------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 @cache
-def _reader(kind: Any) -> Read:
+def _reader(kind: Hashable) -> Read:
     """Return the function that reads one JSON value as `kind`."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _object_reader(kind)
