@@ -187,11 +187,12 @@ class Store:
             raise _damaged()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Open a write transaction for the migrations, which need the bare connection."""
-        if self._write is None:
+    def connection(self, *, write: bool) -> Iterator[Connection]:
+        """Open a bare connection, for `schema` only; `write`: in a write transaction, else in autocommit."""
+        engine = self._write if write else self._read
+        if engine is None:
             raise StoreUnavailable("the database was opened for reading only")
-        with translated(), self._write.begin() as connection:
+        with translated(), engine.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -29,9 +29,7 @@ _OF_WORKSPACE: Final = _listed(_c.workspace_id == bindparam("workspace_id"))
 _FACTS: Final = (
     select(_c.facts).where(_c.call_id == bindparam("call_id"), _c.facts.is_not(None)).order_by(_c.position)
 )
-_LATEST: Final = (
-    select(_c.id).where(_c.workspace_id == bindparam("workspace_id")).order_by(_c.position.desc()).limit(1)
-)
+_LATEST: Final = select(_c.id).order_by(_c.position.desc()).limit(1)
 
 
 def add_event(
@@ -85,9 +83,9 @@ def tail_events(
     return [_event(row) for row in source.rows(_OF_WORKSPACE, values)]
 
 
-def latest_event_id(source: Reader, workspace_id: str) -> str | None:
-    """Return the id of the workspace's last event, from which a tail starts; None when there is none."""
-    row = source.one(_LATEST, {"workspace_id": workspace_id})
+def latest_event_id(source: Reader) -> str | None:
+    """Return the id of the last event of any workspace, from which a tail starts; None when there is none."""
+    row = source.one(_LATEST)
     return None if row is None else str(row.id)
 
 

@@ -261,7 +261,6 @@ call_event = Table(
     Column("raw", Text, nullable=False),
     UniqueConstraint("credential_id", "event_id"),
     Index("ix_call_event_call", "call_id", "position"),
-    Index("ix_call_event_workspace", "workspace_id", "position"),
 )
 
 seen_webhook = Table(

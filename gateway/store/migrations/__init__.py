@@ -1,0 +1,1 @@
+"""The migrations, shipped with the package: `gateway db upgrade` runs them."""
