@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_an_answered_call_rings_starts_and_ends_and_every_request_is_signed(cust
         "in-progress",
         "completed",
     )
-    assert "ALegUUID" not in ring
+    assert not {"ALegUUID", "BillRate", "ParentAuthID"} & set(ring)
     assert answer["ALegUUID"] == call_uuid
     assert tuple(end[name] for name in END[:4]) == ("4000", "Normal Hangup", "Callee", "NORMAL_CLEARING")
     assert (end["BillDuration"], end["TotalCost"]) in (("5", "0.01000"), ("6", "0.01000"))
@@ -394,3 +395,15 @@ def test_habits_change_what_the_hangup_says(customer: Customer) -> None:
     end = customer.call_to_end()
     assert (end["CallStatus"], end["HangupCause"]) == ("completed", "USER_BUSY")
     assert not {"HangupCauseCode", "HangupCauseName", "HangupSource"} & set(end)
+
+
+def test_times_are_written_in_the_accounts_own_zone(customer: Customer) -> None:
+    customer.sim.face("plivo").habits.timezone_offset_hours = -8  # type: ignore[attr-defined]
+    customer.sim.script(THEIRS, Answer(talk_s=2))
+    end = customer.call_to_end()
+    started = datetime.fromisoformat(end["SessionStart"])
+    shown = datetime.fromisoformat(end["StartTime"])
+    assert round((started - shown).total_seconds() / 3600) == 8
+    cdr = customer.api("GET", f"Call/{end['CallUUID']}/").json()
+    assert cdr["end_time"] == end["EndTime"] + "-08:00"
+    assert customer.api("GET", "").json()["timezone"] == "Etc/GMT+8"

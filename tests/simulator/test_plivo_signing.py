@@ -68,9 +68,7 @@ def test_published_v2_vectors_are_reproduced(url: str, signature: str) -> None:
         ("GET", "https://gw.example.com/a#rc=2", "", "https://gw.example.com/a"),
     ],
 )
-def test_the_signed_text_is_written_as_the_fact_sheet_says(
-    method: str, url: str, params: str, canonical: str
-) -> None:
+def test_the_signed_text_has_the_documented_form(method: str, url: str, params: str, canonical: str) -> None:
     pairs = tuple((name, value) for name, _, value in (item.partition("=") for item in params.split()))
     assert signing.canonical_v3(method, url, pairs) == canonical
 

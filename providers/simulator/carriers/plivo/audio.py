@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import wave
+from bisect import bisect
 from typing import Final
 
 _BIAS: Final = 0x84
@@ -45,7 +46,8 @@ def mulaw(pcm: bytes, sample_rate: int) -> bytes:
 def _nearest(sample: int) -> int:
     if sample in _CODES:
         return sample
-    return min(_LEVELS, key=lambda level: abs(level - sample))
+    above = bisect(_LEVELS, sample)
+    return min(_LEVELS[max(0, above - 1) : above + 1], key=lambda level: abs(level - sample))
 
 
 def recording_file(file_format: str, duration_s: float) -> bytes:

@@ -1,9 +1,10 @@
 """Timeouts and retries of a callback address, which Plivo reads from the address's own fragment.
 
-Source: fact sheet section 6.3. `https://gw.example.com/answer#ct=2000&rt=5000&rc=2&rp=ct,rt,5xx`. By default only
-connect and read timeouts are tried again, once; a 4xx or 5xx is not (the same page's prose says any status other
-than 200 is: unconfirmed). What Plivo does with a value out of range is unconfirmed: here it counts as the default.
-The edge `er` changes nothing here, and the fragment does not apply to a stream's status callback.
+Source: Plivo's page on callback timeouts and retries (plivo.com/docs, read 2026).
+`https://gw.example.com/answer#ct=2000&rt=5000&rc=2&rp=ct,rt,5xx`. By default only connect and read timeouts are
+tried again, once; a 4xx or 5xx is not (the same page's prose says any status other than 200 is: unconfirmed). What
+Plivo does with a value out of range is unconfirmed: here it counts as the default. The edge `er` changes nothing
+here, and the fragment does not apply to a stream's status callback.
 """
 
 from __future__ import annotations

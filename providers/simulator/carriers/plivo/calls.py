@@ -38,7 +38,7 @@ class Habits:
         calls_per_second: above it calls are queued; the message is then `call queued`.
         cdr_delay_s: scripted seconds until a finished call can be read back.
         recordings_need_auth: the console's switch "HTTP Auth on recordings".
-        timezone_offset_minutes: the account's console time zone, in which hangup times and CDR times are written.
+        timezone_offset_hours: the account's console time zone, in which hangup times and CDR times are written.
     """
 
     request_uuid_differs: bool = False
@@ -52,7 +52,7 @@ class Habits:
     calls_per_second: float = 2
     cdr_delay_s: float = 0.0
     recordings_need_auth: bool = False
-    timezone_offset_minutes: int = 0
+    timezone_offset_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

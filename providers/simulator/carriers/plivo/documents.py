@@ -1,8 +1,8 @@
 """Read a Plivo XML document as strictly as Plivo does, or more: what is not in the reference is refused with 8011.
 
-Source: fact sheet section 8 (XML reference, read 2026). Vendor guides report that an unknown top-level verb gave 8011
-once (`<Reject/>`) and was ignored once (`<Say>`); here it is always refused, and so are unknown attributes, values
-out of range and wrong nesting, so that a mistake cannot pass. `performer.py` carries a document out.
+Source: Plivo's XML reference (plivo.com/docs, read 2026). Vendor guides report that an unknown top-level verb gave
+8011 once (`<Reject/>`) and was ignored once (`<Say>`); here it is always refused, and so are unknown attributes,
+values out of range and wrong nesting, so that a mistake cannot pass. `performer.py` carries a document out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How a call ends at Plivo: code, name, source, raw telephony cause and CallStatus of each ending.
 
-Source: fact sheet section 14 (hangup causes page, read 2026). The codes and names are Plivo's. Which `CallStatus`
-and which raw cause go with a code is documented only in part: where no page says, the row holds the likeliest
-words and they are unconfirmed (6010, 3020, 7011, 8011, 9100; 4000 for a live call ended by the API, where one guide
-says 1000; 6000 for `hangup_on_ring`).
+Source: Plivo's page on hangup causes and sources (plivo.com/docs, read 2026). The codes and names are Plivo's.
+Which `CallStatus` and which raw cause go with a code is documented only in part: where no page says, the row holds
+the likeliest words and they are unconfirmed (6010, 3020, 7011, 8011, 9100; 4000 for a live call ended by the API,
+where one guide says 1000; 6000 for `hangup_on_ring`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Plivo as a carrier of the simulator: accounts, numbers and the life of a call, from the order to its hangup request.
 
-Source: fact sheet sections 2 to 7, 9 and 14. `handlers.py` is the REST API on top of this, `performer.py` carries the
-documents out. Everything that Plivo may do either way is a switch in `Face.habits`.
+Source: Plivo's call, callback and streaming pages (plivo.com/docs, read 2026). `handlers.py` is the REST API on top
+of this, `performer.py` carries the documents out. Everything that Plivo may do either way is a switch in
+`Face.habits`.
 
 Not played: subaccounts, SIP registration and trunks, conferences, what streams cost, and the total time `tt` of a
 callback address is kept for the address as a whole but the fallback has its own.

@@ -1,7 +1,7 @@
 """Frames on Plivo's media WebSocket: what it sends to the agent, and a strict reader of what the agent sends back.
 
-Source: fact sheet sections 9.2 and 9.3 (audio streaming protocol reference, read 2026). JSON text frames only.
-Unconfirmed: the `stop` frame (one page lists it; off by default), `playedStream` for cleared audio (not sent here).
+Source: Plivo's audio streaming protocol reference (plivo.com/docs, read 2026). JSON text frames only. Unconfirmed:
+the `stop` frame (one page lists it; off by default), `playedStream` for cleared audio (not sent here).
 """
 
 from __future__ import annotations

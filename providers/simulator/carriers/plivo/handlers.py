@@ -1,7 +1,7 @@
 """Plivo's REST API: `/v1/Account/{auth_id}/...`, every path with its trailing slash, JSON bodies, Basic auth.
 
-Source: fact sheet sections 1 to 4, 9.1, 10 and 12. The parameters are checked in `rest.py`, the answers written in
-`resources.py`; here is what a request does.
+Source: Plivo's API reference (plivo.com/docs, read 2026). The parameters are checked in `rest.py`, the answers
+written in `resources.py`; here is what a request does.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ class Handlers:
             raise RestError(400, "body is not valid JSON") from error
         if not isinstance(body, dict):
             raise RestError(400, "body must be a JSON object")
-        return body
+        return _without_path(request, body)
 
     def _query(self, request: ApiRequest, table: rest.Table) -> Json:
-        return rest.read_params(dict(request.query_pairs()), table)
+        return rest.read_params(_without_path(request, dict(request.query_pairs())), table)
 
     def _done(
         self, message: str, status: int = 202, *, call: PlivoCall | None = None, **fields: Any
@@ -536,6 +536,11 @@ class Handlers:
                 kind = "audio/wav" if file_format == "wav" else "audio/mpeg"
                 return ApiAnswer(status=200, body=recording.audio, content_type=kind)
         return self.error(404)
+
+
+def _without_path(request: ApiRequest, given: Json) -> Json:
+    """The vendor's SDK repeats the path's ids as parameters; those are let through."""
+    return {name: value for name, value in given.items() if request.parts.get(name) != value}
 
 
 def _target(given: Mapping[str, Any], name: str) -> Target | None:

@@ -1,8 +1,9 @@
 """Carries a Plivo document out on a call, element by element, in scripted time.
 
-Source: fact sheet section 8. An inbound call is answered when the first element runs that is neither `<PreAnswer>`,
-a leading `<Wait>` nor a leading `<Hangup reason>` (the sheet's reading of the docs, unconfirmed). How long `<Speak>`
-and `<Play>` take is invented. Not played: the keys of `<Dial digitsMatch>`, and `<Play>` does not fetch its file.
+Source: Plivo's XML reference (plivo.com/docs, read 2026). An inbound call is answered when the first element runs
+that is neither `<PreAnswer>`, a leading `<Wait>` nor a leading `<Hangup reason>` (a reading of the docs,
+unconfirmed). How long `<Speak>` and `<Play>` take is invented. Not played: the keys of `<Dial digitsMatch>`, and
+`<Play>` does not fetch its file.
 
 A performer stops by itself, at the next thing it waits for, when its call ended or was transferred.
 """

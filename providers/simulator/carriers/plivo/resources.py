@@ -1,6 +1,7 @@
 """Plivo's resources as JSON: calls (finished, live, queued), streams, recordings, numbers, applications, the account.
 
-Source: fact sheet sections 4, 9.1, 10 and 12. Field names are Plivo's; the rates, cities and dates are invented.
+Source: Plivo's API reference (plivo.com/docs, read 2026). Field names are Plivo's; the rates, cities and dates are
+invented.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class HeldNumber:
 
 def cdr(call: PlivoCall, ending: Ending, base: str, habits: Habits) -> Json:
     """A finished call. `answer_time` is null when nobody answered; `call_state` is unconfirmed but for ANSWER."""
-    zone = timezone(timedelta(minutes=habits.timezone_offset_minutes))
+    zone = timezone(timedelta(hours=habits.timezone_offset_hours))
     outbound = call.is_outbound
     return {
         "answer_time": _zoned(call.leg.answered_at, zone),
@@ -225,8 +226,8 @@ def application(app: Application, base: str) -> Json:
 
 
 def account(auth_id: str, name: str, base: str, habits: Habits) -> Json:
-    """The account: the credentials check."""
-    minutes = habits.timezone_offset_minutes
+    """The account: the credentials check. In `Etc/GMT+8` the sign is the other way round: UTC-8."""
+    hours = habits.timezone_offset_hours
     return {
         "account_type": "standard",
         "address": "",
@@ -238,7 +239,7 @@ def account(auth_id: str, name: str, base: str, habits: Habits) -> Json:
         "name": name,
         "resource_uri": base,
         "state": "",
-        "timezone": "UTC" if minutes == 0 else f"Etc/GMT{-minutes // 60:+d}",
+        "timezone": "UTC" if hours == 0 else f"Etc/GMT{-hours:+d}",
     }
 
 

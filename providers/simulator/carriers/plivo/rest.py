@@ -1,9 +1,9 @@
 """What Plivo's REST API takes: each request's parameters with their ranges, and the error body it answers with.
 
-Source: fact sheet sections 1-4, 9.1, 10 and 12 (API reference at plivo.com/docs, read 2026). Stricter than the
-service on purpose: a parameter that the reference does not list is refused, so a misspelling cannot pass here and
-be ignored there. Error texts are Plivo's where one is published, else in its style: treat them as unstable.
-Numbers, booleans and text arrive as JSON values or as text (query string); both forms are read.
+Source: Plivo's API reference (plivo.com/docs, read 2026). Stricter than the service on purpose: a parameter that
+the reference does not list is refused, so a misspelling cannot pass here and be ignored there. Error texts are
+Plivo's where one is published, else in its style: treat them as unstable. Numbers, booleans and text arrive as JSON
+values or as text (query string); both forms are read.
 
 `callback_url` on a REST call (the asynchronous mode, where the real answer is posted later) is not played.
 """
@@ -350,7 +350,7 @@ CALL_IDS: Final[Table] = {
     "from_number": text(),
     "to_number": text(),
 }
-CALL_GET: Final[Table] = {"status": one_of("live", "queued"), "call_uuid": text()}
+CALL_GET: Final[Table] = {"status": one_of("live", "queued")}
 NUMBER_LIST: Final[Table] = {
     **_PAGED,
     "type": one_of("local", "mobile", "fixed", "national", "tollfree"),

@@ -1,12 +1,11 @@
 """The parameters of each request that Plivo sends to its customer.
 
-Source: fact sheet sections 6.1, 6.2 and 9.4 (callback pages, read 2026). Everything is text. What the pages do not
-settle is a switch in `Habits`; whether `BillRate` and `ParentAuthID` come with every callback is unconfirmed.
+Source: Plivo's callback pages (plivo.com/docs, read 2026). Everything is text. What the pages do not settle is a
+switch in `Habits`; whether `BillRate` and `ParentAuthID` come with every callback is unconfirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
@@ -19,7 +18,7 @@ STREAM_EVENTS: Final = {
     "A": {"started": "StartStream", "stopped": "StopStream", "failed": "DroppedStream"},
     "B": {"started": "started", "stopped": "stopped", "failed": "failed"},
 }
-DIAL_STATUSES: Final = frozenset({"completed", "busy", "failed", "cancel", "timeout", "no-answer"})
+NOT_EVERYWHERE: Final = ("BillRate", "ParentAuthID", "STIRVerification")
 
 
 def call_params(call: PlivoCall, *, status: str | None = None) -> Params:
@@ -58,16 +57,14 @@ def step_params(call: PlivoCall) -> Params:
 
 
 def ring_params(call: PlivoCall) -> Params:
-    """For `ring_url`; without `ALegUUID`."""
+    """For `ring_url`; without `ALegUUID` and what the call costs."""
     params = call_params(call, status="ringing")
-    params.pop("ALegUUID", None)
-    return {**params, "Event": "Ring"}
+    return {**_without(params, "ALegUUID", *NOT_EVERYWHERE), "Event": "Ring"}
 
 
 def machine_params(call: PlivoCall, mode: str) -> Params:
     """For `machine_detection_url`: sent for machines only. `mode` is that of the request, `true` or `hangup`."""
-    params = call_params(call, status="in-progress")
-    params.pop("SessionStart", None)
+    params = _without(call_params(call, status="in-progress"), "SessionStart", *NOT_EVERYWHERE)
     action = "hangup" if mode == "hangup" else "continue"
     return {**params, "Event": "MachineDetection", "Machine": "true", "IfMachine": action}
 
@@ -75,7 +72,7 @@ def machine_params(call: PlivoCall, mode: str) -> Params:
 def hangup_params(call: PlivoCall, ending: Ending, habits: Habits) -> Params:
     """For `hangup_url`: the end with its durations, cost and cause."""
     params = call_params(call, status=hangup_status(call, ending, habits))
-    zone = timezone(timedelta(minutes=habits.timezone_offset_minutes))
+    zone = timezone(timedelta(hours=habits.timezone_offset_hours))
     params |= {
         "Event": "Hangup",
         "Duration": str(call.bill_s),
@@ -174,7 +171,7 @@ def stream_params(
     reason: str = "",
     duration_s: float = 0,
 ) -> Params:
-    """For a stream's status callback; `what` is started, stopped or failed, `reason` an error of section 9.4."""
+    """For a stream's status callback; `what` is started, stopped or failed, `reason` Plivo's word for an error."""
     params = {
         "Event": STREAM_EVENTS[habits.stream_events][what],
         "CallUUID": call.uuid,
@@ -197,9 +194,8 @@ def digits_params(call: PlivoCall, pressed: str) -> Params:
     return {**step_params(call), "Digits": pressed}
 
 
-def as_strings(params: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The parameters as pairs, in the order they are sent."""
-    return tuple(params.items())
+def _without(params: Params, *names: str) -> Params:
+    return {name: value for name, value in params.items() if name not in names}
 
 
 def _recording_fields(recording: Recording, url: str) -> Params:
