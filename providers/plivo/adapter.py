@@ -1,0 +1,333 @@
+"""Plivo's Voice API, version 1, with Plivo XML (https://www.plivo.com/docs/voice, read 2026-11).
+
+The official SDK (4.63.0) carries paths, credentials and parameters, over the gateway's one-shot transport. Tested on
+the simulator only: no account. What its pages leave open is listed in `docs/providers/plivo.md`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    ProviderUnavailable,
+    RequestRefused,
+    ValidationError,
+)
+from gateway.instructions import Instruction
+from gateway.interface import (
+    AccountInfo,
+    CallEvent,
+    CallSnapshot,
+    Capabilities,
+    CarrierNumber,
+    DialOutcome,
+    DialQuery,
+    DialRequest,
+    FoundCall,
+    FoundCalls,
+    Hook,
+    LegRef,
+    LiveCall,
+    Provider,
+    RecordingStream,
+    Verified,
+    WebhookReply,
+    WebhookRequest,
+)
+from gateway.transport import StreamedResponse, Transport, stream_get
+from providers.plivo import calls, instructions, numbers, webhooks
+from providers.plivo.client import (
+    CarrierAnswer,
+    classified,
+    dial_outcome,
+    open_client,
+    open_transport,
+    read_error,
+)
+
+_LOG: Final = logging.getLogger(__name__)
+
+_REQUIRED: Final = ("auth_id", "auth_token")
+_OPTIONAL: Final = ("auth_token_secondary", "main_auth_token")
+_AUTH_ID: Final = re.compile(r"(?:MA|SA)[A-Z0-9]{18}", re.ASCII)
+_TOKEN: Final = re.compile(r"[!-~]{16,128}", re.ASCII)  # published ones have 40 characters
+
+_MAX_PAGES: Final = 500
+_MAX_LOOKS: Final = 200  # calls that are read one by one in one search
+_RECORDING_HOSTS: Final = ("plivo.com",)  # with its subdomains
+
+
+class PlivoProvider(Provider):
+    """One Plivo account or sub-account. See the module docstring and `docs/providers/plivo.md`."""
+
+    name: ClassVar[str] = calls.NAME
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        control="document",
+        join_timeout_s=calls.JOIN_TIMEOUT_S,
+        max_duration_s=calls.MAX_DURATION_S,
+        reports_ringing=True,
+        reports_human=False,
+        reports_fax=False,
+        reports_greeting_end=False,
+        dial_idempotency=False,
+        signs_timestamp=False,
+        cost_in_webhook=True,
+        finds_by_token=False,
+        number_setup=True,
+        notes=(
+            "machine detection reports machines only: no report for a human, none for a fax",
+            "a message is left after 2 s of silence, 30 s at most: Plivo does not tell when a greeting is over",
+            "webhook times are in the console's time zone without offset: our own time of receipt counts",
+            "costs are taken for US dollars: no request names the currency",
+            "stream parameters: 512 bytes of letters and digits; other characters travel as Z and two hex digits",
+            "spoken text: 16 languages, with the plain voices",
+            "the upper end of the join timeout is ours: Plivo publishes none",
+            "account calls per second: 2, more are queued at Plivo, not refused",
+        ),
+    )
+
+    def __init__(
+        self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
+    ) -> None:
+        """Take `auth_id` and `auth_token`; optionally `auth_token_secondary`, a sub-account's `main_auth_token`."""
+        for name in _REQUIRED:
+            if not secrets.get(name):
+                raise ConfigurationError(f"plivo needs the secret {name}")
+        for name in secrets.keys() - {*_REQUIRED, *_OPTIONAL}:
+            raise ConfigurationError(f"plivo has no secret {name[:40]!r}")
+        self._secrets = dict(secrets)
+        self._transport = transport
+        self._base_url = base_url
+        self._kept = threading.local()  # one SDK client a thread: it keeps the state of a request in itself
+
+    @classmethod
+    def check_secrets(cls, secrets: Mapping[str, str]) -> None:
+        """Check lengths, prefix and alphabet."""
+        for name in secrets.keys() - {*_REQUIRED, *_OPTIONAL}:
+            raise ValidationError(name[:40], "plivo has no such secret")
+        if _AUTH_ID.fullmatch(secrets.get("auth_id", "")) is None:
+            raise ValidationError("auth_id", "give MA or SA and 18 capital letters or digits")
+        if not secrets.get("auth_token"):
+            raise ValidationError("auth_token", "missing")
+        for name in ("auth_token", *_OPTIONAL):
+            if secrets.get(name) and _TOKEN.fullmatch(secrets[name]) is None:
+                raise ValidationError(name, "give 16 to 128 characters without spaces")
+
+    @property
+    def account_ref(self) -> str:
+        """The auth id. Events name no account: that `ParentAuthID` comes with every webhook is unconfirmed."""
+        return self._secrets["auth_id"]
+
+    # -- webhooks in ------------------------------------------------------------------------------------------------
+
+    def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
+        """Check signature V3. Plivo signs no time: `now` is not used, and the replay store must do."""
+        own = self._tokens("auth_token", "auth_token_secondary")
+        is_main = not self.account_ref.startswith("SA")
+        return webhooks.verify(
+            request, own_tokens=own, main_tokens=own if is_main else self._tokens("main_auth_token")
+        )
+
+    def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
+        """Translate a verified webhook."""
+        return webhooks.read(hook, request)
+
+    def answer(self, call: LiveCall, instruction: Instruction) -> WebhookReply:
+        """Return the document."""
+        return WebhookReply(
+            content_type=instructions.CONTENT_TYPE, body=instructions.render(call, instruction)
+        )
+
+    # -- calls out --------------------------------------------------------------------------------------------------
+
+    def check_dial(self, request: DialRequest) -> None:
+        """Refuse ranges, and find out now when the SDK is missing."""
+        calls.check_dial(request)
+        self._client()
+
+    def dial(self, request: DialRequest) -> DialOutcome:
+        """Send one `POST /Call/`.
+
+        Through the SDK's `request` and not its `calls.create`, which adds defaults of its own and knows no other field.
+        """
+        params, client = calls.dial_params(request), self._client()
+        try:
+            reply = client.request("POST", ("Call",), params, is_voice_request=True)
+        except Exception as exc:
+            return dial_outcome(exc)
+        return calls.read_accepted(reply)
+
+    def redirect(self, ref: LegRef, next_url: str) -> None:
+        """Transfer the leg to a document of ours."""
+        transfer = partial(
+            self._client().calls.transfer,
+            legs="aleg",
+            aleg_url=calls.with_retries(next_url),
+            aleg_method="POST",
+        )
+        for call_id in calls.known_ids(ref):
+            if _found(transfer, call_id) is not None:
+                return
+        raise Conflict("the call is not live at plivo")
+
+    def hang_up(self, ref: LegRef) -> None:
+        """Delete the call, and the request when it may still be queued. Never without an id: that ends every call."""
+        client, ids = self._client(), calls.known_ids(ref)
+        for call_id in ids:
+            if _found(client.calls.delete, call_id) is not None:
+                return
+        for call_id in [] if ref.is_answered else ids:
+            # what Plivo answers about a request that has become a call is unconfirmed
+            if _found(client.calls.cancel, call_id, gone=(400, 404, 405)) is not None:
+                return
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def fetch_call(self, ref: LegRef) -> CallSnapshot:
+        """Look for the record, then where a call lives before it has one, and again for a call that ended meanwhile."""
+        client, ids = self._client(), calls.known_ids(ref)
+        looks: tuple[tuple[Callable[[str], Any], Callable[[Any], CallSnapshot | None]], ...] = (
+            (client.calls.get, calls.read_record),
+            (client.queued_calls.get, calls.read_waiting),
+            (client.live_calls.get, calls.read_waiting),
+            (client.calls.get, calls.read_record),
+        )
+        for get, read in looks:
+            for call_id in ids:
+                reply = _found(get, call_id)
+                snapshot = read(reply) if reply is not None else None
+                if snapshot is not None:
+                    return snapshot
+        return CallSnapshot(is_known=False)
+
+    def find_calls(self, query: DialQuery) -> FoundCalls:
+        """Read the queued, the live and the finished calls, in this order, so that one that moves on is not missed."""
+        client = self._client()
+        numbers_only = {name: calls.list_filter(query)[name] for name in calls.NUMBER_FILTERS}
+        lists = (
+            self._waiting(client.queued_calls, {"status": "queued"}),
+            self._waiting(client.live_calls, {"status": "live", **numbers_only}),
+            self._listed("Call", calls.list_filter(query), "objects"),
+        )
+        found: dict[str, FoundCall] = {}
+        is_complete = True
+        for replies in lists:
+            try:
+                for reply in replies:
+                    match = calls.read_found(reply, query)
+                    if match is not None:
+                        found.setdefault(match.leg_id, match)
+            except ProviderError as exc:
+                _LOG.warning("a list of calls could not be read to its end: %s", exc)
+                is_complete = False
+        return FoundCalls(calls=tuple(found.values()), is_complete=is_complete)
+
+    def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
+        """Stream from Plivo's own hosts, with our credentials: an account may require them."""
+        if not calls.is_call_id(recording_ref):
+            raise ValidationError("recording_ref", "not a Plivo recording id")
+        address = url or self._recording_url(recording_ref)
+        with classified():
+            answer = stream_get(address, (("Authorization", self._basic()),), allowed_hosts=self._hosts())
+        if answer.status != 200:
+            answer.close()
+            if answer.status in (404, 410):
+                raise NotFound("recording", recording_ref)
+            raise read_error(CarrierAnswer(answer.status, b"", None))
+        length = calls.seconds_of(answer.header("Content-Length"))
+        kind = (answer.header("Content-Type") or "application/octet-stream")[:100]
+        return RecordingStream(content_type=kind, chunks=_chunks(answer), length=length)
+
+    # -- the account ------------------------------------------------------------------------------------------------
+
+    def check_account(self) -> AccountInfo:
+        """Read the account. Whether a sub-account may do so with its own secrets is unconfirmed."""
+        with classified():
+            reply = self._client().account.get()
+        return numbers.read_account(reply, self.account_ref)
+
+    def list_numbers(self) -> Iterator[CarrierNumber]:
+        """Yield every number that a call can come from."""
+        for item in self._listed("Number", {}, "objects"):
+            number = numbers.read_number(item)
+            if number is not None:
+                yield number
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    def _client(self) -> Any:
+        if self._transport is None:
+            self._transport = open_transport(self._base_url)
+        if not hasattr(self._kept, "client"):
+            self._kept.client = open_client(self._secrets, self._transport)
+        return self._kept.client
+
+    def _tokens(self, *names: str) -> list[str]:
+        return [self._secrets[name] for name in names if self._secrets.get(name)]
+
+    def _basic(self) -> str:
+        pair = f"{self._secrets['auth_id']}:{self._secrets['auth_token']}"
+        return "Basic " + b64encode(pair.encode()).decode()
+
+    def _hosts(self) -> tuple[str, ...]:
+        """Return the hosts recordings may come from: Plivo's, and the one that stands in for it."""
+        return (*_RECORDING_HOSTS, urlsplit(self._base_url).netloc) if self._base_url else _RECORDING_HOSTS
+
+    def _recording_url(self, recording_ref: str) -> str:
+        reply = _found(self._client().recordings.get, recording_ref)
+        url = calls.text_of(reply, "recording_url") if reply is not None else ""
+        if not url:
+            raise NotFound("recording", recording_ref)
+        return url
+
+    def _listed(self, resource: str, filters: Mapping[str, str], key: str) -> Iterator[Any]:
+        """Yield the items of a list, page after page, to its end. Raises ProviderError."""
+        page: dict[str, Any] | None = {**filters, "limit": numbers.PAGE, "offset": 0}
+        for _ in range(_MAX_PAGES):
+            with classified():
+                reply = self._client().request("GET", (resource,), dict(page or {}))
+            items = reply.get(key)
+            if not isinstance(items, list):
+                raise ProviderUnavailable("a list without its items", provider=self.name)
+            yield from items
+            page = numbers.next_page(reply, page or {}, len(items))
+            if page is None:
+                return
+        raise ProviderUnavailable(f"a list of more than {_MAX_PAGES} pages", provider=self.name)
+
+    def _waiting(self, resource: Any, filters: Mapping[str, str]) -> Iterator[Any]:
+        """Yield the calls of a list of ids, read one by one; a call that has moved on meanwhile is left out."""
+        for count, call_id in enumerate(self._listed("Call", filters, "calls")):
+            if count == _MAX_LOOKS:
+                raise ProviderUnavailable(f"more than {_MAX_LOOKS} calls at once", provider=self.name)
+            reply = _found(resource.get, call_id) if calls.is_call_id(call_id) else None
+            if reply is not None:
+                yield reply
+
+
+def _found(ask: Callable[[str], Any], call_id: str, gone: tuple[int, ...] = (404,)) -> dict[str, Any] | None:
+    """Return the answer about one id, {} when it is empty; None when Plivo does not know it (any more)."""
+    try:
+        with classified():
+            return ask(call_id) or {}
+    except RequestRefused as exc:
+        if exc.http_status in gone:
+            return None
+        raise
+
+
+def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
+    with answer, classified():
+        yield from answer
