@@ -218,6 +218,40 @@ def test_a_transfer_gives_the_caller_another_document(customer: Customer) -> Non
     assert customer.end_of(call.id)["HangupCauseCode"] == "4010"
 
 
+def test_a_transfer_can_part_a_forwarded_call_and_give_both_phones_a_document(customer: Customer) -> None:
+    customer.sim.script(THIRD, Answer(talk_s=None))
+    customer.answers |= {
+        "/inbound": f"<Response><Dial><Number>{THIRD}</Number></Dial></Response>",
+        "/a": "<Response><Speak>A</Speak></Response>",
+        "/b": "<Response><Speak>B</Speak><Wait length='5'/></Response>",
+    }
+    call = customer.sim.ring(OURS, THEIRS)
+    customer.sim.wait(lambda: ("connected_to", THIRD) in customer.sim.journal.heard(call, THEIRS))
+    order = {"legs": "both", "aleg_url": customer.url("/a"), "bleg_url": customer.url("/b")}
+    assert customer.api("POST", f"Call/{call.id}/", order).status_code == 202
+    customer.sim.wait(call)
+    (leg,) = customer.sim.calls("plivo")[0].legs
+    customer.sim.wait(lambda: leg.state == "ended")
+    assert customer.sim.journal.heard(call, THEIRS)[-1] == ("say", "A")
+    assert customer.sim.journal.heard(call, THIRD)[-2:] == [("say", "B"), ("silence", 5.0)]
+
+
+def test_a_transfer_of_the_b_leg_alone_lets_the_first_document_go_on(customer: Customer) -> None:
+    customer.sim.script(THIRD, Answer(talk_s=None))
+    customer.answers |= {
+        "/inbound": f"<Response><Dial><Number>{THIRD}</Number></Dial><Speak>Left</Speak></Response>",
+        "/b": "<Response><Wait length='5'/></Response>",
+    }
+    call = customer.sim.ring(OURS, THEIRS)
+    customer.sim.wait(lambda: ("connected_to", THIRD) in customer.sim.journal.heard(call, THEIRS))
+    order = {"legs": "bleg", "bleg_url": customer.url("/b")}
+    assert customer.api("POST", f"Call/{call.id}/", order).status_code == 202
+    customer.sim.wait(call)
+    assert customer.sim.journal.heard(call, THEIRS)[-1] == ("say", "Left")
+    (leg,) = customer.sim.calls("plivo")[0].legs
+    customer.sim.wait(lambda: leg.state == "ended")
+
+
 # --- recordings and sounds -------------------------------------------------------------------------------------
 
 

@@ -125,6 +125,14 @@ def test_without_keep_call_alive_the_document_runs_on_beside_the_stream(customer
     assert int(end["BillDuration"]) <= 3
 
 
+def test_a_call_has_one_stream_at_a_time(customer: Customer) -> None:
+    with EchoAgent() as agent:
+        document = stream(customer, agent.url, keepCallAlive="false") + stream(customer, agent.url)
+        ring(customer, document + "<Speak>After</Speak>", Caller())
+        assert len(agent.headers) == 1
+    assert events(customer) == ["StartStream", "StopStream"]
+
+
 def test_checkpoints_are_answered_and_cleared_ones_are_not(customer: Customer) -> None:
     says = [
         {"event": "checkpoint", "name": "first"},

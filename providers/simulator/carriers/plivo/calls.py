@@ -151,6 +151,11 @@ class PlivoCall:
         return self.leg.direction is Direction.OUTBOUND
 
     @property
+    def has_stream(self) -> bool:
+        """A media stream is open or being opened."""
+        return any(stream.status in ("initiated", "connected") for stream in self.streams)
+
+    @property
     def is_queued(self) -> bool:
         """Accepted, and not dialed yet."""
         return self.leg.state is LegState.QUEUED

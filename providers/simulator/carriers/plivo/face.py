@@ -500,6 +500,10 @@ class Face(CarrierFace):
         self, call: PlivoCall, record: StreamRecord, *, extra_headers: str, timeout_s: float
     ) -> asyncio.Task[None]:
         """Connect (three tries) and stream until the agent, the call or the timeout ends it."""
+        if call.has_stream:  # one at a time; what Plivo does with a second one is unconfirmed
+            record.status = "failed"
+            self._complain(call, "stream", "a stream is already running on this call")
+            return self._spawn(call, asyncio.sleep(0))
         call.streams.append(record)
         return self._spawn(call, self._stream(call, record, extra_headers, timeout_s))
 

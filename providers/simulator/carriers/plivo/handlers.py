@@ -358,7 +358,7 @@ class Handlers:
         given = rest.read_params(self._body(request), rest.STREAM, required=("service_url",))
         if given.get("bidirectional") and given.get("audio_track", "inbound") != "inbound":
             raise RestError(400, "audio_track parameter is invalid: bidirectional streams take inbound only")
-        if any(stream.end_time is None and stream.status != "failed" for stream in call.streams):
+        if call.has_stream:
             raise RestError(400, "a stream is already running on this call")
         record = StreamRecord(
             stream_id=self._face.new_uuid(),
