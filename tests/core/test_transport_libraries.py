@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -128,6 +129,17 @@ def test_proxies_of_the_environment_are_ignored(post: Post, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
     with FaultServer(reply(200)) as server:
         assert post(OneShotTransport([server.url]), server.url) == (200, b"")
+
+
+def test_a_session_takes_no_credentials_from_a_netrc_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with FaultServer(reply(200)) as server, requests_session(OneShotTransport([server.url])) as session:
+        session.post(server.url)
+    assert server.posts[0].header("authorization") is None
 
 
 class Recorder:

@@ -10,6 +10,7 @@ from tests.faultserver import (
     Authority,
     Connection,
     FaultServer,
+    Script,
     drip_after,
     raw,
     redirect,
@@ -85,9 +86,14 @@ def test_a_fourth_redirect_is_refused() -> None:
     assert len(server.requests) == 4
 
 
-def test_a_3xx_without_location_is_an_answer() -> None:
-    with FaultServer(reply(304)) as server, stream_get(server.url, allowed_hosts=host_of(server)) as answer:
-        assert (answer.status, list(answer)) == (304, [])
+@pytest.mark.parametrize(
+    "script",
+    [reply(304), reply(302), reply(201, b"", ("Location", "/x")), reply(300, b"", ("Location", "/x"))],
+)
+def test_what_is_no_redirect_is_an_answer(script: Script) -> None:
+    with FaultServer(script) as server, stream_get(server.url, allowed_hosts=host_of(server)) as answer:
+        assert list(answer) == []
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
