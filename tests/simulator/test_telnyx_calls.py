@@ -471,6 +471,29 @@ def test_an_echoing_agent_is_heard(bench: Bench) -> None:
     assert bench.receiver.one("call.dtmf.received")["digit"] == "5"
 
 
+def test_an_inbound_call_answered_with_a_stream_reaches_the_agent(bench: Bench) -> None:
+    with Agent(echo) as agent:
+        call = bench.sim.ring(OURS, from_=CALLER, caller=Caller(talk_s=3, keys="12"))
+        bench.until("call.initiated")
+        stream = {"stream_url": agent.url, "stream_bidirectional_mode": "rtp"}
+        assert bench.do(call, "answer", client_state=STATE, **stream).status_code == 200
+        bench.end(call)
+        digits = [frame["dtmf"]["digit"] for frame in agent.frames if frame["event"] == "dtmf"]
+    assert digits == ["1", "2"]
+    assert [item[2] for item in call.heard if item[0] == "audio"] == [True]
+    assert not [item for item in call.heard if item[0] == "silence"]
+
+
+def test_an_agent_that_hangs_up_its_socket_leaves_the_call_and_its_keys(bench: Bench) -> None:
+    bench.sim.script(CALLEE, Answer(talk_s=20, keys="1" * 40))
+    with Agent(lambda frame: "close" if frame["event"] == "dtmf" else None) as agent:
+        call = bench.call(stream_url=agent.url)
+        bench.until("streaming.stopped")
+        bench.until("call.dtmf.received", 5)
+        assert agent.events().count("dtmf") == 1
+        assert call.state == "in_progress"
+
+
 def test_streaming_is_started_and_stopped_by_command_and_only_once(bench: Bench) -> None:
     with Agent(lambda _frame: None) as agent:
         call = bench.call()
@@ -600,6 +623,26 @@ def test_only_passing_failures_are_tried_again(bench: Bench, status: int, tries:
     bench.sim.wait(call)
     assert len(bench.receiver.of("call.hangup")) == tries
     assert len(bench.receiver.of("call.initiated")) == 1
+
+
+def test_an_endpoint_that_does_not_answer_in_time_is_tried_again(bench: Bench) -> None:
+    face: Any = bench.sim.face("telnyx")
+    application = face.customer(bench.account).applications[bench.account.connection_id]
+    application["webhook_timeout_secs"] = 1
+    released = threading.Event()
+
+    def slow_at_first(hook: Hook) -> int:
+        if hook.type == "call.hangup" and hook.document["meta"]["attempt"] == 1:
+            released.wait(5)
+        return 200
+
+    bench.receiver.status = slow_at_first
+    bench.sim.script(CALLEE, Busy())
+    call = bench.call(webhook_retries_policies={"call.hangup": {"retries_ms": [10]}})
+    bench.sim.wait(call)
+    released.set()
+    tries = bench.sim.journal.webhooks(call=call, event="call.hangup")
+    assert [(entry.data["attempt"], entry.data["error"]) for entry in tries] == [(1, "timeout"), (2, None)]
 
 
 def test_the_calls_own_url_overrides_the_applications(bench: Bench) -> None:

@@ -250,6 +250,9 @@ def test_cursor_pages_lead_through_the_whole_list_and_back() -> None:
     back = rest.cursor_page(items, "id", {"page[limit]": "2", "page[before]": "v3:4"}, "/x")
     assert back["data"] == items[2:4]
     assert refusal(rest.cursor_page, items, "id", {"page[after]": "v3:9"}, "/x").status == 422
+    numbered = rest.cursor_page(items, "id", {"page[size]": "2", "page[number]": "3"}, "/x")
+    assert numbered["data"] == items[4:]
+    assert rest.cursor_page(items, "id", {"page[number]": "2"}, "/x")["data"] == []
 
 
 def test_numbered_pages_say_how_many_there_are() -> None:

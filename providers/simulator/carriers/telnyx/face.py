@@ -388,7 +388,7 @@ class Face(CarrierFace):
         return self.core.clock.elapsed_s(leg.answer_mark)
 
     async def _active_calls(self, asked: Asked) -> ApiAnswer:
-        rest.check_query(asked.query, frozenset({"page[after]", "page[before]", "page[limit]"}))
+        rest.check_query(asked.query, resources.CURSOR_PAGING)
         connection_id = asked.parts["connection_id"]
         if connection_id not in asked.customer.applications:
             raise errors.not_found("connection")

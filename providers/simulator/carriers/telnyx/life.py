@@ -33,7 +33,7 @@ class Life:
         self.habits = habits
         self.outbox = Outbox(core)
         self.recorder = Recorder(core, self.outbox, habits)
-        self.streams = Streams(core, self.outbox, self.report_key)
+        self.streams = Streams(core, self.outbox, on_key=self.report_key, on_over=self.read_keys)
 
     def on_leg_event(self, leg: Leg, event: LegEvent) -> None:
         """Take a turn of a leg."""
@@ -117,7 +117,7 @@ class Life:
             self.outbox.send(leg, finding.event_type, webhooks.machine(view(leg), finding.result))
 
     def _begin_media(self, leg: Leg) -> None:
-        record, request = record_of(leg), record_of(leg).request
+        request = record_of(leg).request
         if request.get("record"):
             self.recorder.start(
                 leg,
@@ -131,15 +131,17 @@ class Life:
             self.player(leg).play(Sound(request=request, listeners=(leg,)))
         if digits := digits_on_answer(request):
             self.core.exchange.heard(leg, "keys", digits)
-        record.key_reader = self.later(leg, self._read_keys(leg))
+        self.read_keys(leg)
+
+    def read_keys(self, leg: Leg) -> None:
+        """Report keys from now on, until a media socket takes them or the leg ends."""
+        record = record_of(leg)
+        if leg.is_live and record.stream is None:
+            record.key_reader = self.later(leg, self._read_keys(leg))
 
     async def _read_keys(self, leg: Leg) -> None:
-        """Report keys while no media socket takes them."""
-        record = record_of(leg)
         while True:
-            if record.stream is None and not leg.party.keys.empty():
-                self.report_key(leg, leg.party.keys.get_nowait())
-            await self.core.clock.sleep(0.05)
+            self.report_key(leg, await leg.party.keys.get())
 
     def report_key(self, leg: Leg, digit: str) -> None:
         """Send `call.dtmf.received`."""

@@ -207,6 +207,7 @@ def voice_settings(number: Document) -> Document:
 
 
 PAGING: Final = frozenset({"page[number]", "page[size]"})
+CURSOR_PAGING: Final = PAGING | {"page[after]", "page[before]", "page[limit]"}
 NUMBER_FILTERS: Final = PAGING | {
     "sort",
     "filter[phone_number]",

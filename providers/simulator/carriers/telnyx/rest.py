@@ -246,11 +246,15 @@ def _page_number(query: Mapping[str, str], name: str, default: int, high: int) -
 def cursor_page(items: list[Document], key: str, query: Mapping[str, str], path: str) -> Document:
     """Cut one page by cursor: `page[after]` and `page[before]` name the item next to which it starts.
 
-    The cursors are the items' own `key` values here; a client must treat them as opaque.
+    The cursors are the items' own `key` values here; a client must treat them as opaque. `page[number]` and
+    `page[size]`, which the document lists beside the cursors and the SDK sends, choose a page too; the answer's
+    `meta` still holds cursors, so that an SDK that looks for page counts learns of the end by an empty page.
     """
     limit = _page_number(query, "page[limit]", PAGE_SIZE, PAGE_SIZE_MAX)
+    limit = _page_number(query, "page[size]", limit, PAGE_SIZE_MAX)
+    number = _page_number(query, "page[number]", 1, 10_000_000)
     keys = [str(item[key]) for item in items]
-    start = _position(keys, query, "page[after]", default=-1) + 1
+    start = (number - 1) * limit + _position(keys, query, "page[after]", default=-1) + 1
     if "page[before]" in query:
         end = _position(keys, query, "page[before]", default=len(items))
         start = max(0, end - limit)
@@ -259,7 +263,7 @@ def cursor_page(items: list[Document], key: str, query: Mapping[str, str], path:
     page = items[start:end]
     after = keys[end - 1] if page and end < len(items) else None
     before = keys[start] if page and start > 0 else None
-    return {"data": page, "meta": _cursor_meta(path, limit, after, before, len(page))}
+    return {"data": page, "meta": _cursor_meta(path, limit, after, before, len(items))}
 
 
 def _position(keys: list[str], query: Mapping[str, str], name: str, *, default: int) -> int:

@@ -100,12 +100,20 @@ class Codec:
 
 
 class Streams:
-    """Starts and stops the streams of this carrier's legs."""
+    """Starts and stops the streams of this carrier's legs; a stream takes the keys until it is over."""
 
-    def __init__(self, core: Core, outbox: Outbox, on_key: Callable[[Leg, str], None]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        outbox: Outbox,
+        *,
+        on_key: Callable[[Leg, str], None],
+        on_over: Callable[[Leg], None],
+    ) -> None:
         self._core = core
         self._outbox = outbox
         self._on_key = on_key
+        self._on_over = on_over
 
     def start(self, leg: Leg, options: StreamOptions) -> None:
         """Open the agent's socket in the background; `streaming.started` or `streaming.failed` tells how it went."""
@@ -122,6 +130,8 @@ class Streams:
             ),
         )
         record.stream = self._core.open_stream(leg, options.url, codec, headers=options.handshake_headers)
+        if record.key_reader is not None:
+            record.key_reader.cancel()
         self._core.spawn(self._run(leg, options), call_id=leg.root.id)
 
     def stop(self, leg: Leg) -> None:
@@ -132,20 +142,23 @@ class Streams:
 
     async def _run(self, leg: Leg, options: StreamOptions) -> None:
         record = record_of(leg)
-        stream = record.stream
+        try:
+            await self._stream(leg, options)
+        finally:
+            record.stream = None
+        self._on_over(leg)
+
+    async def _stream(self, leg: Leg, options: StreamOptions) -> None:
+        stream = record_of(leg).stream
         if stream is None:
             return
         try:
             await stream.connect()
         except StreamRefused:
-            record.stream = None
             self._report_failure(leg, options)
             return
         self._outbox.send(leg, "streaming.started", webhooks.streaming(view(leg), options.url))
-        try:
-            await stream.run()
-        finally:
-            record.stream = None
+        await stream.run()
         self._outbox.send(leg, "streaming.stopped", webhooks.streaming(view(leg), options.url))
 
     def _report_failure(self, leg: Leg, options: StreamOptions) -> None:
