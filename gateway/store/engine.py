@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.errors import ConfigurationError, Conflict, MissingExtra, SchemaMismatch, StoreUnavailable
+from gateway.settings import mask_database_url
 
 BUSY_TIMEOUT_S: Final = 5
 POOL_TIMEOUT_S: Final = 2  # R57: a queue for connections ends with 503 within 2 s
@@ -118,12 +119,17 @@ class Store:
     @property
     def name(self) -> str:
         """The database's address without its password."""
-        return self.url.render_as_string(hide_password=True)
+        return mask_database_url(self.url.render_as_string(hide_password=True))
 
     @property
     def is_sqlite(self) -> bool:
         """True for a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a SQLite file, whose disk must not fill up; None for a database server."""
+        return Path(self._url.database or ".").resolve().parent if self.is_sqlite else None
 
     def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
         """Return all rows of a query, read in autocommit. Raises StoreUnavailable."""

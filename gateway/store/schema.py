@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, column, select, table, text
+from sqlalchemy import Connection, Select, column, select, table, text
 from sqlalchemy import inspect as inspect_database
 
 from gateway.errors import ConfigurationError, SchemaMismatch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VERSION_TABLE: Final = "gateway_schema"
 REVISIONS: Final = ("0001_base",)  # oldest first; a test holds them equal to the folder of migrations
 HEAD: Final = REVISIONS[-1]
-_VERSION: Final = select(column("version_num")).select_from(table(VERSION_TABLE))
+_VERSION: Final[Select[Any]] = select(column("version_num")).select_from(table(VERSION_TABLE))
 _UPGRADE_LOCK: Final = text("SELECT pg_advisory_xact_lock(1413955924)")  # one upgrade at a time
 
 
