@@ -129,7 +129,7 @@ class Store:
     @property
     def folder(self) -> Path | None:
         """The folder of a SQLite file, whose disk must not fill up; None for a database server."""
-        return Path(self._url.database or ".").resolve().parent if self.is_sqlite else None
+        return Path(self.url.database or ".").resolve().parent if self.is_sqlite else None
 
     def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
         """Return all rows of a query, read in autocommit. Raises StoreUnavailable."""
