@@ -249,6 +249,8 @@ def read_answer(answer: WebhookAnswer) -> ET.Element:
     if len(answer.body) > BODY_LIMIT:
         raise BadDocument(11750, "the document is larger than 64 kB")
     text = _text_of(answer.body)
+    if not text.strip():
+        raise BadDocument(12100, "the answer is empty")
     if answer.content_type == "text/plain":
         return _plain(text)
     if answer.content_type.startswith("audio/"):

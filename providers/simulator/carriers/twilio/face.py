@@ -38,7 +38,7 @@ from providers.simulator.carriers.twilio.webhooks import (
     recording_fields,
     whole_seconds,
 )
-from providers.simulator.exchange import Detection, Direction, EndedBy, Leg, LegEvent, LegState, Outcome
+from providers.simulator.exchange import Detection, Direction, EndedBy, Leg, LegEvent, Outcome
 from providers.simulator.faults import ApiFault, Fault
 from providers.simulator.journal import Kind
 
@@ -484,6 +484,3 @@ def _step(endpoint: Endpoint | None, twiml: str | None, event: str, hook: str) -
     if endpoint is not None:
         return Ask(endpoint=endpoint, hook=hook, event=event)
     return Inline(twiml=twiml) if twiml else None
-
-
-__all__ = ["Face", "LegState", "answered_by"]
