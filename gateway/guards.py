@@ -1,4 +1,4 @@
-"""Who may be dialed at all: never an emergency service, never an expensive or unknown kind of number, only listed countries.
+"""Who may be dialed at all: no emergency service, no expensive or unknown kind of number, only listed countries.
 
 Pure. Each guard looks at a number and raises `DialRefused` with a closed reason; there is no override. They apply to
 every number the gateway makes a carrier ring: dials, forwards, fallbacks.
@@ -71,11 +71,13 @@ def is_emergency(value: str) -> bool:
 
 def _without_country_code(digits: str) -> list[str]:
     """Return the digits, and what is left of them behind each country code they could begin with."""
-    rests = [digits, digits.removeprefix("00")]
-    for length in range(1, _LONGEST_COUNTRY_CODE + 1):
-        if digits[:length].isdigit() and int(digits[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            rests.append(digits[length:])
-    return [rest for rest in rests if rest]
+    spelled = digits.removeprefix("00")
+    behind = [
+        spelled[length:]
+        for length in range(1, _LONGEST_COUNTRY_CODE + 1)
+        if spelled[length:] and int(spelled[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    ]
+    return [digits, *behind]
 
 
 @lru_cache(maxsize=4096)

@@ -88,7 +88,7 @@ class Say(_Step):
 
 @dataclass(frozen=True, slots=True)
 class TakeMessage(_Step):
-    """Speak `prompt`, beep, and record what the caller says until they hang up, are silent, or `max_length_s` is over."""
+    """Speak `prompt`, beep, and record the caller until they hang up, are silent, or `max_length_s` is over."""
 
     prompt: str = "Please leave a message after the tone."
     max_length_s: int = 120

@@ -104,7 +104,7 @@ class CallEvent:
         occurred_at: aware UTC by the carrier's clock where it gives one, else None.
         event_id: dedupe key that is the same for every delivery of this report and different for every other report
             of this account; built from ids and state words, never from times of delivery.
-        direction, to, from_number: present when the report says so; E.164 where it is a number, "anonymous" when withheld.
+        direction, to, from_number: present when the report says so; E.164, a SIP address or "anonymous".
         is_child_leg: a leg that a Forward or Sip step made: it never changes the call's status, only the step's.
         attempt_token: the token found in the path or echoed by the carrier; None for inbound calls.
         step_token: the step this report belongs to, when the report says so.
@@ -135,14 +135,14 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A signature that matched. `canonical` are exactly the bytes that were signed: their hash is the replay key (R22)."""
+    """A signature that matched. `canonical` are exactly the bytes that were signed: the replay key is their hash."""
 
     canonical: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackUrls:
-    """Absolute URLs of our routes for one call; None where it has none. Carrier retry settings are the adapter's to add."""
+    """Absolute URLs of our routes for one call. Carrier retry settings are the adapter's to add."""
 
     answer: str
     status: str
@@ -387,7 +387,7 @@ class Provider(ABC):
         """Translate a *verified* webhook. Unknown words are kept and listed in `unmapped`.
 
         Raises:
-            WebhookRejected: MALFORMED: not what this carrier sends (bad encoding, doubled security-relevant field, bad id).
+            WebhookRejected: MALFORMED: not what this carrier sends (encoding, doubled field, bad id).
         """
 
     @abstractmethod

@@ -17,7 +17,6 @@ from gateway.instructions import (
     Forward,
     HangUp,
     Instruction,
-    LeaveMessage,
     NextAgent,
     Reject,
     Say,
@@ -28,8 +27,7 @@ from gateway.instructions import (
 from gateway.models import Agent
 from gateway.status import Direction
 
-ChainStep = FallbackStep | LeaveMessage | HangUp
-Chain = tuple[ChainStep, ...]
+Chain = tuple[FallbackStep, ...]
 
 BUSY_TEXT: Final = "All our lines are busy at the moment. Please call again later. Goodbye."
 
@@ -113,7 +111,7 @@ def choose_step(
 
 
 def _ordinary_step(
-    step: Stream | Sip | Forward | Say | TakeMessage | Reject | LeaveMessage | HangUp,
+    step: Stream | Sip | Forward | Say | TakeMessage | Reject,
     rest: Chain,
     is_answered: bool,
     has_spoken: bool,
@@ -125,7 +123,7 @@ def _ordinary_step(
     if isinstance(step, TakeMessage) and step.prompt:
         record = TakeMessage(prompt="", max_length_s=step.max_length_s, language=step.language)
         step, rest = Say(step.prompt, step.language), (record, *rest)
-    if isinstance(step, Reject | HangUp | LeaveMessage):
+    if isinstance(step, Reject):
         rest = ()
-    speaks = isinstance(step, Say | TakeMessage | LeaveMessage)
+    speaks = isinstance(step, Say | TakeMessage)
     return Chosen(instruction=step, rest=rest, has_spoken=has_spoken or speaks, skipped=skipped)

@@ -75,9 +75,8 @@ def _write_step(
         call = fold(call, CallFacts(rejected_as=chosen.instruction.reason), now)
     elif isinstance(chosen.instruction, HangUp):
         call = fold(call, CallFacts(hangup_requested=EndCause.HUNG_UP), now)
-    token = new_token()
     step = Step(
-        token=token,
+        token=new_token(),
         workspace_id=call.workspace_id,
         call_id=call.id,
         position=0 if current is None else current.position + 1,
@@ -86,8 +85,8 @@ def _write_step(
         tried_agents=_tried(current),
         agent_id=chosen.agent_id,
         created_at=now,
-        **_stream_fields(services, call, token, chosen.instruction, now),
     )
+    step = _with_stream(services, call, step, now)
     steps.insert_step(tx, step)
     note(tx, call, "step", now, detail=describe(step))
     if chosen.agent_id is not None and chosen.agent_id != call.agent_id:
@@ -104,18 +103,17 @@ def _tried(current: Step | None) -> tuple[str, ...]:
     return (*current.tried_agents, current.agent_id or type(current.instruction).__name__)
 
 
-def _stream_fields(
-    services: Services, call: Call, token: str, instruction: Instruction | None, now: datetime
-) -> dict[str, object]:
-    """What a stream needs besides: when the agent must have joined, and the hash of its one-use token (R26)."""
-    if not isinstance(instruction, Stream):
-        return {}
-    hashed = hashlib.sha256(stream_token(services, token).encode()).hexdigest()
-    return {
-        "join_deadline": now + timedelta(seconds=call.settings.join_timeout_s),
-        "stream_token_hash": hashed,
-        "stream_expires_at": now + max(STREAM_TOKEN_LIFE, timedelta(seconds=call.settings.join_timeout_s)),
-    }
+def _with_stream(services: Services, call: Call, step: Step, now: datetime) -> Step:
+    """Add what a stream needs: until when the agent must have joined, and the hash of its one-use token (R26)."""
+    if not isinstance(step.instruction, Stream):
+        return step
+    patience = timedelta(seconds=call.settings.join_timeout_s)
+    return replace(
+        step,
+        join_deadline=now + patience,
+        stream_token_hash=hashlib.sha256(stream_token(services, step.token).encode()).hexdigest(),
+        stream_expires_at=now + max(STREAM_TOKEN_LIFE, patience),
+    )
 
 
 def stream_token(services: Services, step_token: str) -> str:
@@ -180,11 +178,7 @@ def settle_connection(services: Services, call: Call, step: Step) -> tuple[Call,
                 step = latest or step
                 continue
             if connection is not None:
-                step = replace(
-                    step,
-                    instruction=connection,
-                    **_stream_fields(services, call, step.token, connection, now),
-                )  # type: ignore[arg-type]
+                step = _with_stream(services, call, replace(step, instruction=connection), now)
                 steps.set_step_connection(tx, step)
                 note(tx, call, "step", now, detail=describe(step))
                 continue

@@ -39,24 +39,26 @@ def time_left(deadline: float) -> float:
 def connect(
     target: Target, deadline: float, *, resolve: Resolver, tls: ssl.SSLContext | None
 ) -> socket.socket:
-    """Open a verified connection to the first address that takes one."""
+    """Open a connection to the first address that takes one; verified where the target is https."""
     addresses = _resolve(resolve, target, deadline)
     error: OSError = OSError("the name has no address")
     for index, info in enumerate(addresses):
         try:
             # a dead address must not use up the time of the next
-            sock = _opened(info, time_left(deadline) / (len(addresses) - index))
+            sock = _opened(info, time_left(deadline) / (len(addresses) - index), target, tls)
         except OSError as exc:
             error = exc
         else:
-            return _secured(sock, target, tls, deadline) if target.scheme == "https" else sock
+            return _verified(sock, deadline)
     raise error
 
 
-def _opened(info: AddressInfo, timeout_s: float) -> socket.socket:
+def _opened(info: AddressInfo, timeout_s: float, target: Target, tls: ssl.SSLContext | None) -> socket.socket:
     family, kind, protocol, _, address = info
     sock = socket.socket(family, kind, protocol)
     try:
+        if target.scheme == "https":
+            sock = _wrapped(sock, target, tls)
         sock.settimeout(timeout_s)
         sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -66,22 +68,24 @@ def _opened(info: AddressInfo, timeout_s: float) -> socket.socket:
     return sock
 
 
-def _secured(
-    sock: socket.socket, target: Target, context: ssl.SSLContext | None, deadline: float
-) -> ssl.SSLSocket:
-    if context is None:
-        sock.close()
+def _wrapped(sock: socket.socket, target: Target, tls: ssl.SSLContext | None) -> ssl.SSLSocket:
+    """Put TLS around a socket that is not connected yet: `ssl` leaks a connected one that is reset meanwhile."""
+    if tls is None:
         raise ValueError("no TLS context")
-    secured = context.wrap_socket(
+    return tls.wrap_socket(
         sock, server_hostname=target.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
     )
-    try:
-        secured.settimeout(time_left(deadline))
-        secured.do_handshake()
-    except BaseException:
-        secured.close()
-        raise
-    return secured
+
+
+def _verified(sock: socket.socket, deadline: float) -> socket.socket:
+    if isinstance(sock, ssl.SSLSocket):
+        try:
+            sock.settimeout(time_left(deadline))
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+    return sock
 
 
 def _resolve(resolve: Resolver, target: Target, deadline: float) -> Sequence[AddressInfo]:

@@ -1,0 +1,342 @@
+"""`Gateway`: what an embedding program talks to. It composes the use cases and decides nothing itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from gateway import claiming, dialing, ending, provisioning, receiving, reconciling
+from gateway.background import Background
+from gateway.errors import NotFound
+from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
+from gateway.models import (
+    DEFAULT_WORKSPACE,
+    Agent,
+    Assignment,
+    Attempt,
+    Call,
+    CallSettings,
+    Credential,
+    EventRecord,
+    Number,
+)
+from gateway.notifying import Handler
+from gateway.services import Services
+from gateway.settings import Settings, load_settings
+from gateway.status import CallStatus, Direction
+from gateway.store import Store, agents, attempts, calls, credentials, events, numbers
+from gateway.store.rows import CallPage
+from gateway.vault import Vault, load_or_create_key
+
+
+class Gateway:
+    """One interface over the carriers. Thread-safe; one per process is enough.
+
+    `credentials`, `numbers`, `agents` and `calls` hold the verbs of each thing. Everything belongs to a workspace;
+    leave it out when there are no tenants.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.credentials = Credentials(services)
+        self.numbers = Numbers(services)
+        self.agents = Agents(services)
+        self.calls = Calls(services)
+        self.background = Background(services)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        upgrade: bool | None = None,
+        background: bool = True,
+        **arguments: Any,
+    ) -> Gateway:
+        """Open a gateway.
+
+        Args:
+            settings: all settings at once; else they are read: argument, then GATEWAY_*, then file, then default.
+            upgrade: bring the database to this version's schema; None: yes for SQLite, no for a server.
+            background: carry out follow-up commands in a thread of this process, started on first need. False:
+                call `run_due` and `sweep` yourself.
+
+        Raises:
+            ConfigurationError: a wrong setting, a wrong secret key, a schema that does not fit.
+            StoreUnavailable: the database cannot be opened now.
+        """
+        found = settings or load_settings(config_file, **arguments)
+        store = Store.open(found.database_url)
+        try:
+            if store.is_sqlite if upgrade is None else upgrade:
+                store.upgrade()
+            else:
+                store.check_schema()
+            keys = found.secret_keys or (load_or_create_key(found.key_file),)
+            gateway = cls(Services(store=store, settings=found, vault=Vault(keys)))
+        except BaseException:
+            store.close()
+            raise
+        if background:
+            gateway.services.wake = gateway.background.wake
+        return gateway
+
+    def close(self) -> None:
+        """Stop the background thread and close the database."""
+        self.background.stop()
+        self.services.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.services.settings
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def place_call(
+        self,
+        agent: str,
+        to: str,
+        *,
+        from_number: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        settings: CallSettings | None = None,
+        context: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Call:
+        """Place an outbound call; return it once the carrier has answered the request (or not).
+
+        Whatever happens, at most one dial request is handed to the carrier, unless there is proof that the earlier
+        one was not processed. When its outcome is not known the call stays `queued` with `context["dial"] ==
+        "unconfirmed"` until a webhook or the sweeper settles it.
+
+        Args:
+            to: E.164. from_number: E.164, assigned to the agent for outbound; None: the agent's strategy chooses.
+            variables: strings for the agent's templates. extra: carrier parameters sent as they are.
+
+        Raises:
+            ValidationError and its kinds (InvalidNumber, DialRefused, CallerIdRefused, NoOutboundNumber), NotFound,
+            Conflict, ConfigurationError, StoreUnavailable: nothing was sent.
+        """
+        asked = dialing.PlaceCall(
+            agent=agent,
+            to=to,
+            from_number=from_number,
+            variables=variables or {},
+            settings=settings or CallSettings(),
+            context=context or {},
+            workspace_id=workspace_id,
+            idempotency_key=idempotency_key,
+            extra=extra or {},
+        )
+        return dialing.place_call(self.services, asked)
+
+    def hang_up(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Call:
+        """End a call, also while queued or ringing; see `gateway.ending.hang_up`."""
+        return ending.hang_up(self.services, workspace_id, call_id)
+
+    def fetch_recording(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> RecordingStream:
+        """Stream a call's recording from the carrier with our credentials.
+
+        Raises:
+            NotFound: no such call, or no recording (yet). ProviderError.
+        """
+        call = calls.load_call(self.services.store, call_id, workspace_id=workspace_id)
+        if call.recording is None:
+            raise NotFound("recording of call", call_id)
+        _, provider = self.services.provider_for(call)
+        return provider.fetch_recording(call.recording.ref, call.recording.url)
+
+    def on(self, event: str) -> Callable[[Handler], Handler]:
+        """Return a decorator for a handler of "call.ringing", "call.answered", "call.ended" and so on."""
+        return self.services.notifier.on(event)
+
+    # -- the web side -------------------------------------------------------------------------------------------
+
+    def receive(self, key: str, hook: Hook, request: WebhookRequest) -> WebhookReply:
+        """Take one carrier webhook; see `gateway.receiving.receive`."""
+        return receiving.receive(self.services, key, hook, request)
+
+    def claim_stream(self, token: str) -> dict[str, Any]:
+        """Claim a media stream for its agent; see `gateway.claiming.claim_stream`."""
+        return claiming.claim_stream(self.services, token)
+
+    # -- upkeep -------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> reconciling.Swept:
+        """Do one round of everything that is due: quiet calls, unknown dials, late joins, costs, follow-ups."""
+        return reconciling.sweep(self.services)
+
+    def reconcile(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> list[Call]:
+        """Ask the carriers now about every open call and unknown dial; return the calls as they then are."""
+        return reconciling.reconcile(self.services, workspace_id)
+
+
+class Credentials:
+    """Accounts at carriers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def add(
+        self,
+        provider: str,
+        *,
+        name: str = "",
+        exclusive: bool = True,
+        workspace_id: str = DEFAULT_WORKSPACE,
+        **secrets: str,
+    ) -> Credential:
+        """Add an account; `secrets` by the carrier's field names. Raises ValidationError, ConfigurationError."""
+        return provisioning.add_credential(
+            self._services, provider, secrets, name=name, exclusive=exclusive, workspace_id=workspace_id
+        )
+
+    def get(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Credential:
+        """Return the credential of that id, name or account. Raises NotFound."""
+        return provisioning.find_credential(self._services, ident, workspace_id)
+
+    def list(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Credential]:
+        """Return the workspace's credentials, oldest first, without secrets."""
+        return credentials.list_credentials(self._services.store, workspace_id)
+
+    def check(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> AccountInfo:
+        """Ask the carrier who the account is. Raises NotFound, ProviderError."""
+        return provisioning.check_credential(self._services, ident, workspace_id)
+
+    def remove(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> None:
+        """Remove an account. Raises NotFound; Conflict while its numbers are assigned."""
+        provisioning.remove_credential(self._services, ident, workspace_id)
+
+    def webhooks(self, credential: Credential) -> dict[str, str]:
+        """Return the URLs that the carrier must be given for the account's numbers. Raises ConfigurationError."""
+        return self._services.urls.webhooks(credential.key)
+
+
+class Numbers:
+    """Numbers of the accounts, and whom they serve."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def add(self, e164: str, *, credential: str, workspace_id: str = DEFAULT_WORKSPACE) -> Number:
+        """Add a number of an account. Raises InvalidNumber, NotFound, Conflict."""
+        return provisioning.add_number(self._services, e164, credential, workspace_id=workspace_id)
+
+    def import_from(
+        self, credential: str, *, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> Sequence[provisioning.ImportVerdict]:
+        """Add every voice number of an account. Raises NotFound, ProviderError."""
+        return provisioning.import_numbers(self._services, credential, workspace_id)
+
+    def list(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Number]:
+        """Return the workspace's numbers in the order in which they were added."""
+        return numbers.list_numbers(self._services.store, workspace_id)
+
+    def assignments(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Assignment]:
+        """Return who is served by which number, in the order of assignment."""
+        return numbers.list_assignments(self._services.store, workspace_id)
+
+    def assign(
+        self,
+        e164: str,
+        *,
+        agent: str,
+        inbound: bool = False,
+        outbound: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[Assignment]:
+        """Let a number serve an agent. Raises NotFound, Conflict, ValidationError."""
+        return provisioning.assign_number(
+            self._services, e164, agent, inbound=inbound, outbound=outbound, workspace_id=workspace_id
+        )
+
+    def unassign(
+        self,
+        e164: str,
+        *,
+        agent: str | None = None,
+        direction: Direction | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[Assignment]:
+        """Take a number away from its agents. Raises NotFound."""
+        return provisioning.unassign_number(
+            self._services, e164, agent=agent, direction=direction, workspace_id=workspace_id
+        )
+
+
+class Agents:
+    """What talks."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def put(self, agent: Agent) -> Agent:
+        """Add an agent or replace the one of the same id. Raises ValidationError."""
+        return provisioning.put_agent(self._services, agent)
+
+    def get(self, agent_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Agent:
+        """Return an agent. Raises NotFound."""
+        agent = self._services.agent(workspace_id, agent_id)
+        if agent is None:
+            raise NotFound("agent", agent_id)
+        return agent
+
+    def list(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Agent]:
+        """Return the workspace's agents in the order in which they were first put."""
+        return agents.list_agents(self._services.store, workspace_id)
+
+
+class Calls:
+    """What was and is being said."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def get(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Call:
+        """Return a call. Raises NotFound, also for another workspace's."""
+        return calls.load_call(self._services.store, call_id, workspace_id=workspace_id)
+
+    def list(
+        self,
+        *,
+        status: CallStatus | None = None,
+        direction: Direction | None = None,
+        agent_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> CallPage:
+        """Return one page of calls, newest first; `next_cursor` continues it. Raises ValidationError."""
+        return calls.list_calls(
+            self._services.store,
+            workspace_id,
+            status=status,
+            direction=direction,
+            agent_id=agent_id,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def events(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[EventRecord]:
+        """Return the call's timeline: each event, when, what became of it. Raises NotFound."""
+        self.get(call_id, workspace_id=workspace_id)
+        return events.list_events(self._services.store, call_id)
+
+    def attempts(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Attempt]:
+        """Return the call's dial attempts, the first one first. Raises NotFound."""
+        self.get(call_id, workspace_id=workspace_id)
+        return attempts.list_attempts(self._services.store, call_id)
