@@ -266,22 +266,26 @@ class FaultServer:
 
     def _serve(self, plain: socket.socket) -> None:
         sock = plain
-        with contextlib.suppress(OSError):  # the client went away, or the handshake failed as intended
+        try:
             plain.settimeout(10)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(plain, server_side=True)
-            connection = Connection(sock, self._stopped)
-            if self._reads_request:
-                request = connection.read_request()
-                if request is None:
-                    return
-                self.requests.append(request)
-            self.script(connection)
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)
-                while sock.recv(65536):  # closing with unread bytes would reset what was sent
-                    pass
-        sock.close()
+            self._converse(Connection(sock, self._stopped))
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):  # closing with unread bytes would reset what was sent
+                pass
+        except OSError:
+            pass  # the client went away, or the handshake failed as intended
+        finally:
+            sock.close()
+
+    def _converse(self, connection: Connection) -> None:
+        if self._reads_request:
+            request = connection.read_request()
+            if request is None:
+                return
+            self.requests.append(request)
+        self.script(connection)
 
 
 def refused_url() -> str:

@@ -42,7 +42,7 @@ STATUSES = [
 CANARY = "canary-9f3b1c"
 
 
-def short(url: str, *, total_timeout_s: float = 0.3, connect_timeout_s: float = 5.0) -> OneShotTransport:
+def short(url: str, *, total_timeout_s: float = 0.5, connect_timeout_s: float = 5.0) -> OneShotTransport:
     return OneShotTransport([url], connect_timeout_s=connect_timeout_s, total_timeout_s=total_timeout_s)
 
 
@@ -407,9 +407,7 @@ def test_a_body_that_ends_with_the_connection_is_whole_only_when_tls_says_so(
 @pytest.mark.parametrize("fault", ["drip in the headers", "drip in the body", "hang", "closed in the body"])
 def test_faults_over_tls_leave_the_outcome_unknown(authority: Authority, fault: str) -> None:
     with FaultServer(WIRE_FAULTS[fault], tls=authority.server_context()) as server:
-        transport = OneShotTransport(
-            [server.url], total_timeout_s=0.8, connect_timeout_s=0.8, ca_file=authority.ca_file
-        )
+        transport = OneShotTransport([server.url], total_timeout_s=1.5, ca_file=authority.ca_file)
         with pytest.raises(OutcomeUnknown):
             transport.send(dial(server.url))
     assert len(server.posts) == 1

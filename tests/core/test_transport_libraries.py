@@ -91,7 +91,7 @@ def test_a_redirect_is_not_followed_even_when_the_library_asks_for_it() -> None:
 )
 def test_an_unknown_outcome_can_be_recovered_from_the_librarys_error(post: Post, fault: str) -> None:
     with FaultServer(WIRE_FAULTS[fault]) as server:
-        transport = OneShotTransport([server.url], total_timeout_s=0.3)
+        transport = OneShotTransport([server.url], total_timeout_s=0.5)
         with pytest.raises((httpx.TransportError, requests.RequestException)) as caught:
             post(transport, server.url)
     assert isinstance(root_transport_error(caught.value), OutcomeUnknown)

@@ -160,7 +160,7 @@ def test_a_stream_cut_short_ends_with_an_error_and_never_in_silence(fault: str) 
 def test_a_dripped_stream_ends_at_the_deadline() -> None:
     dripped = drip_after(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", b"x" * 500)
     with FaultServer(dripped) as server, pytest.raises(OutcomeUnknown, match="timed out"):
-        list(stream_get(server.url, allowed_hosts=host_of(server), total_timeout_s=0.3))
+        list(stream_get(server.url, allowed_hosts=host_of(server), total_timeout_s=0.5))
 
 
 def test_a_stream_may_be_closed_before_its_end() -> None:
