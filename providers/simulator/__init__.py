@@ -12,6 +12,7 @@ WebSocket, signs its webhooks, and knows what really happened to every call. It 
 
 from __future__ import annotations
 
+from providers.simulator.agent import Conversation, EchoAgent
 from providers.simulator.carriers.base import Account, UnknownNumber
 from providers.simulator.faults import Fault, Faults
 from providers.simulator.journal import Entry, Journal, Kind
@@ -32,7 +33,9 @@ __all__ = [
     "Answer",
     "Busy",
     "Caller",
+    "Conversation",
     "Decline",
+    "EchoAgent",
     "Entry",
     "Fault",
     "Faults",

@@ -127,8 +127,13 @@ class Delivery:
     def session(self) -> aiohttp.ClientSession:
         """The one HTTP client, made on first use inside the loop."""
         if self._session is None:
+            # a connection each: a kept-alive one that the receiver closes just then would lose the webhook;
+            # no limit: media sockets live in this session, too, and must not starve the webhooks
             self._session = aiohttp.ClientSession(
-                auto_decompress=True, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                auto_decompress=True,
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 

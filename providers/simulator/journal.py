@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,18 +48,22 @@ class Entry:
 
 
 class Journal:
-    """Append-only and thread-safe. `call` arguments take a call id or anything with an `id`."""
+    """Append-only and thread-safe. `call` arguments take a call id or anything with an `id`.
 
-    def __init__(self) -> None:
-        self._entries: list[Entry] = []
+    Keeps the last `limit` entries, so that a simulator can run for days.
+    """
+
+    def __init__(self, limit: int = 200_000) -> None:
+        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._sequence = 0
         self._lock = threading.Lock()
 
     def add(self, kind: Kind, provider: str, call_id: str | None = None, **data: Any) -> Entry:
         """Appends and returns an entry."""
         with self._lock:
-            sequence = len(self._entries) + 1
+            self._sequence += 1
             entry = Entry(
-                sequence=sequence,
+                sequence=self._sequence,
                 at=datetime.now(UTC),
                 kind=kind,
                 provider=provider,

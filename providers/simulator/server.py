@@ -65,7 +65,7 @@ class Server:
             url=str(http.url),
         )
         route, parts, allowed = find_route(face.routes(), http.method, path)
-        operation = route.operation if route else "unknown"
+        operation = face.operation_of(route, request) if route else "unknown"
         fault = self._core.faults.take_api(provider, operation) if route else None
         entry = self._core.journal.add(
             Kind.REQUEST,

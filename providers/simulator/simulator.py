@@ -104,6 +104,11 @@ class SimCall:
         return self._leg.is_answered
 
     @property
+    def sip_code(self) -> int | None:
+        """The far end's final SIP answer; None while the call lives."""
+        return self._leg.sip_code
+
+    @property
     def billable(self) -> bool:
         """Whether this leg or one it led to was answered."""
         return self._leg.is_answered or any(child.is_answered for child in self._leg.children)

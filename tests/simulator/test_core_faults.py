@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from providers.simulator import Account, Answer, Busy, Fault, Kind, Simulator
+from providers.simulator import Account, Answer, Busy, Fault, Journal, Kind, Simulator
 from providers.simulator.delivery import damaged
 from tests.simulator.twilio_customer import Api, Customer
 
@@ -207,3 +207,21 @@ def test_busy_calls_have_no_answer_webhook(sim: Simulator, api: Api) -> None:
         call = _place(sim, api, customer)
         assert not sim.journal.webhooks("twilio", call=call, hook="answer")
         assert customer.statuses() == ["initiated", "busy"]
+
+
+def test_a_hang_up_is_an_operation_of_its_own(sim: Simulator, api: Api) -> None:
+    _, call = api.dial(To=THEIRS, From=OURS, Twiml=SILENT)
+    sim.faults.api("twilio", "hang_up", Fault.SERVER_ERROR_AFTER)
+    path = f"/Calls/{call['sid']}.json"
+    assert api("POST", path, [("TimeLimit", "600")])[0] == 200
+    assert api("POST", path, [("Status", "completed")])[0] == 503
+    assert sim.call(call["sid"]).state == "ended"
+
+
+def test_the_journal_keeps_its_last_entries_only() -> None:
+    journal = Journal(limit=3)
+    for number in range(5):
+        journal.add(Kind.HEARD, "twilio", f"CA{number}", party="x", item=["say", str(number)])
+    assert [entry.sequence for entry in journal.all()] == [3, 4, 5]
+    assert journal.heard("CA4") == [("say", "4")]
+    assert journal.heard("CA4", party="y") == []

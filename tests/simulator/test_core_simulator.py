@@ -184,4 +184,9 @@ def test_scripted_time_passes_faster_and_is_told_unscaled() -> None:
         sim.script(THEIRS, Answer(after_s=1, talk_s=40))
         _, call = Api(sim=sim, account=account).dial(To=THEIRS, From=OURS, Url=customer.url("/answer"))
         sim.wait(call["sid"])
-        assert 40 <= sim.call(call["sid"]).duration_s < 60
+        call_s = sim.call(call["sid"]).duration_s
+        real = sim.call(call["sid"])
+        assert call_s >= 40
+        assert real.answered_at is not None
+        assert real.ended_at is not None
+        assert (real.ended_at - real.answered_at).total_seconds() == pytest.approx(call_s / 100, abs=0.05)

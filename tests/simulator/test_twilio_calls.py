@@ -107,8 +107,9 @@ def test_seconds_and_billed_minutes_are_told_apart(sim: Simulator, api: Api, cus
     sim.script(THEIRS, Answer(after_s=1, talk_s=65))
     dial(sim, api, customer)
     last = customer.at("/status")[-1].fields
-    assert 65 <= int(last["CallDuration"]) < 80
-    assert last["Duration"] == "2"
+    seconds, minutes = int(last["CallDuration"]), int(last["Duration"])
+    assert seconds >= 65
+    assert minutes == -(-seconds // 60)
 
 
 def test_only_the_end_is_told_by_default(sim: Simulator, api: Api, customer: Customer) -> None:
@@ -464,7 +465,7 @@ def test_a_message_is_recorded_until_the_caller_hangs_up(
     assert call.heard == [("beep",)]
     assert (done["Digits"], done["CallStatus"]) == ("hangup", "completed")
     assert (told["RecordingSid"], told["RecordingSource"]) == (done["RecordingSid"], "RecordVerb")
-    assert 7 <= int(told["RecordingDuration"]) <= 10
+    assert int(told["RecordingDuration"]) >= 7
 
 
 def test_a_message_ends_by_key_or_by_its_longest_time(
@@ -519,3 +520,31 @@ def test_a_withheld_caller_is_passed_as_it_is(sim: Simulator, account: Account, 
     sim.configure_number(OURS, voice_url=customer.url("/voice"))
     sim.wait(sim.ring(OURS, "anonymous"))
     assert customer.received[0].fields["From"] == "anonymous"
+
+
+def test_a_forward_is_recorded_for_its_own_time(sim: Simulator, account: Account, customer: Customer) -> None:
+    sim.script(OTHER, Answer(after_s=1, talk_s=8))
+    customer.replies["/dialed"] = "<Response/>"
+    verb = f"<Dial action='/dialed' record='record-from-answer-dual' recordingStatusCallback='/rec'>{OTHER}</Dial>"
+    ring(sim, customer, f"<Response>{verb}</Response>", Caller(talk_s=None))
+    told = customer.at("/rec")[0].fields
+    assert (told["RecordingSource"], told["RecordingChannels"]) == ("DialVerb", "2")
+    assert customer.at("/dialed")[0].fields["RecordingUrl"] == told["RecordingUrl"]
+
+
+def test_a_reject_after_another_verb_is_refused_and_the_fallback_asked(
+    sim: Simulator, account: Account, customer: Customer
+) -> None:
+    customer.replies["/fallback"] = "<Response><Say>Sorry</Say></Response>"
+    call = ring(sim, customer, "<Response><Say>Hi</Say><Reject/></Response>", Caller(talk_s=None))
+    assert call.heard == [("say", "Hi"), ("say", "Sorry")]
+    assert [entry.data["code"] for entry in sim.journal.find(Kind.DEBUGGER, call=call)] == [12200]
+
+
+def test_executed_documents_are_journaled_with_their_verbs(
+    sim: Simulator, account: Account, customer: Customer
+) -> None:
+    call = ring(sim, customer, "<Response><Say>Hi</Say><Hangup/></Response>")
+    assert [entry.data["verbs"] for entry in sim.journal.find(Kind.DOCUMENT, call=call)] == [
+        ["Say", "Hangup"]
+    ]

@@ -223,7 +223,9 @@ def test_a_queued_call_is_canceled_without_any_callback(sim: Simulator, face: Fa
 def test_a_ringing_call_is_canceled_with_a_callback(sim: Simulator, api: Api, word: str) -> None:
     sim.script(THEIRS, NoAnswer())
     with Customer() as customer:
-        _, call = api.dial(To=THEIRS, From=OURS, Twiml="<Response/>", StatusCallback=customer.url("/status"))
+        _, call = api.dial(
+            To=THEIRS, From=OURS, Twiml="<Response/>", StatusCallback=customer.url("/status"), Timeout="600"
+        )
         sim.wait(lambda: sim.truth(call["sid"]) == "ringing")
         api("POST", f"/Calls/{call['sid']}.json", [("Status", word)])
         sim.wait(call["sid"])
@@ -293,7 +295,7 @@ def test_calls_are_filtered_and_unknown_filters_refused(sim: Simulator, face: Fa
     sim.script(THEIRS, NoAnswer())
     face.habits.calls_per_second = 0.01
     for _ in range(2):
-        api.dial(To=THEIRS, From=OURS, Twiml="<Response/>")
+        api.dial(To=THEIRS, From=OURS, Twiml="<Response/>", Timeout="600")
     sim.wait(lambda: sim.calls()[0].started_at)
 
     def count(query: str) -> int:

@@ -176,6 +176,10 @@ class CarrierFace(ABC):
     def routes(self) -> Sequence[Route]:
         """Every resource below the carrier's base URL. A handler checks auth and parameters itself."""
 
+    def operation_of(self, route: Route, request: ApiRequest) -> str:
+        """What faults and tests call this request; for resources that do several things."""
+        return route.operation
+
     @abstractmethod
     def unmatched(self, request: ApiRequest, allowed: Sequence[str]) -> ApiAnswer:
         """The answer for a path without route (`allowed` is empty) or with another method."""

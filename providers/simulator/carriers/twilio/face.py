@@ -17,7 +17,7 @@ from providers.simulator.carriers.twilio.checks import (
     error_answer,
     recording_of,
 )
-from providers.simulator.carriers.twilio.executor import Ask, Executor, Inline, Step, any_of
+from providers.simulator.carriers.twilio.executor import Executor
 from providers.simulator.carriers.twilio.model import (
     Amd,
     Endpoint,
@@ -31,6 +31,7 @@ from providers.simulator.carriers.twilio.model import (
 )
 from providers.simulator.carriers.twilio.resources import account_uri, formatted
 from providers.simulator.carriers.twilio.rest import Rest
+from providers.simulator.carriers.twilio.steps import Ask, Inline, Step, any_of
 from providers.simulator.carriers.twilio.webhooks import (
     Sender,
     amd_fields,
@@ -130,6 +131,11 @@ class Face(CarrierFace):
     def routes(self) -> Sequence[Route]:
         """See `rest`."""
         return self._routes
+
+    def operation_of(self, route: Route, request: ApiRequest) -> str:
+        """Hanging up is an update with a `Status`."""
+        is_hang_up = route.operation == "update" and b"Status=c" in request.body
+        return "hang_up" if is_hang_up else route.operation
 
     def unmatched(self, request: ApiRequest, allowed: Sequence[str]) -> ApiAnswer:
         """404, or 405 for a known path."""
