@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from gateway.errors import ConfigurationError, SchemaMismatch
+from gateway.errors import ConfigurationError, SchemaMismatch, ValidationError
 from gateway.instructions import (
     Connection,
     FallbackStep,
@@ -280,7 +280,7 @@ def _dumps(value: Any) -> str:
 def _guarded(name: str, read: Callable[[], T]) -> T:
     try:
         return read()
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, ValidationError):
         raise _unreadable(name) from None
 
 

@@ -338,7 +338,10 @@ def _first_bytes(path: Path) -> bytes:
 
 def _engine(url: URL, role: str, read_only: bool) -> Engine:
     isolation: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if role == "read" else {}
+    # Without `preserve_rowcount` an insert on PostgreSQL does not tell whether it inserted.
+    options = {"preserve_rowcount": True}
     common: dict[str, Any] = {"pool_timeout": POOL_TIMEOUT_S, "hide_parameters": True, **isolation}
+    common["execution_options"] = options
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_size=5, max_overflow=10, connect_args=_POSTGRESQL_ARGUMENTS, **common)
     if read_only:

