@@ -385,12 +385,9 @@ def _cost(event: _Event) -> _Told:
 
 
 def _currencies(parts: Any) -> set[str]:
-    found = (
-        {part.get("currency") for part in parts if isinstance(part, dict)}
-        if isinstance(parts, list)
-        else set()
-    )
-    return {word for word in found if isinstance(word, str) and _CURRENCY.fullmatch(word)}
+    listed = parts if isinstance(parts, list) else []
+    words = [part.get("currency") for part in listed if isinstance(part, dict)]
+    return {word for word in words if isinstance(word, str) and _CURRENCY.fullmatch(word)}
 
 
 def _noted(event: _Event) -> _Told:
