@@ -193,10 +193,11 @@ class _Form:
 
     @property
     def report(self) -> Report | None:
-        """The kind of report; without an Event, end fields make it an end."""
+        """The kind of report; without an Event, the fields of an end make it one, or a status that only an end has."""
         if self.get("Event"):
             return EVENT.get(self.get("Event"))
-        return Report.END if any(self.get(name) for name in _OF_END) else None
+        is_over = self.hook is Hook.STATUS and CALL_STATUS.get(self.get("CallStatus"), StatusRule()).end
+        return Report.END if is_over or any(self.get(name) for name in _OF_END) else None
 
 
 def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
@@ -228,9 +229,8 @@ def _base(form: _Form, name: str, *words: str) -> CallEvent:
     """Return the event that every report of a leg starts from: who, which way, and no facts yet."""
     leg_id = form.strict_id("CallUUID") or form.strict_id("call_uuid")
     if not leg_id and form.hook is Hook.RECORDING and is_call_id(form.asked["leg"]):
-        leg_id = form.asked[
-            "leg"
-        ]  # whether a recording's callback names its call is unconfirmed: our URL does
+        # whether a recording's callback names its call is unconfirmed: our URL does
+        leg_id = form.asked["leg"]
     if not leg_id:
         raise malformed("no CallUUID")
     others = dict.fromkeys(form.strict_id(field) for field in _OTHER_IDS)
