@@ -22,6 +22,7 @@ from gateway.models import (
 from gateway.status import CallStatus, Direction
 from gateway.store import Store, agents, attempts, calls, credentials, events, numbers, steps
 from gateway.store.rows import Action, ActionKind, Step
+from gateway.store.workspaces import ensure_workspace
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -157,9 +158,9 @@ def put_number(store: Store, credential: Credential, **said: Any) -> Number:
 
 def put_call(store: Store, credential: Credential | None = None, **said: Any) -> Call:
     made = a_call(credential, **said)
-    next_look_at = None
     with store.transaction() as tx:
-        calls.insert_call(tx, made, next_look_at=next_look_at)
+        ensure_workspace(tx, made.workspace_id, T0)
+        calls.insert_call(tx, made)
     return made
 
 

@@ -337,21 +337,22 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _engine(url: URL, role: str, read_only: bool) -> Engine:
-    isolation: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if role == "read" else {}
-    # Without `preserve_rowcount` an insert on PostgreSQL does not tell whether it inserted.
-    options = {"preserve_rowcount": True}
-    common: dict[str, Any] = {"pool_timeout": POOL_TIMEOUT_S, "hide_parameters": True, **isolation}
-    common["execution_options"] = options
+    common: dict[str, Any] = {
+        "pool_timeout": POOL_TIMEOUT_S,
+        "hide_parameters": True,
+        # Without it, an insert on PostgreSQL does not tell whether it inserted.
+        "execution_options": {"preserve_rowcount": True},
+    }
+    if role == "read":
+        common["isolation_level"] = "AUTOCOMMIT"
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_size=5, max_overflow=10, connect_args=_POSTGRESQL_ARGUMENTS, **common)
     if read_only:
-        url = url.set(
-            database=f"file:{Path(url.database or '').absolute()}", query={"mode": "ro", "uri": "true"}
-        )
+        file = Path(url.database or "").absolute().as_uri()
+        url = url.set(database=file, query={"mode": "ro", "uri": "true"})
     # A waiting SQLite writer holds its connection, so there may be as many as there are threads.
-    engine = create_engine(
-        url, pool_size=8, max_overflow=56, connect_args={"timeout": BUSY_TIMEOUT_S}, **common
-    )
+    timeout = {"timeout": BUSY_TIMEOUT_S}
+    engine = create_engine(url, pool_size=8, max_overflow=56, connect_args=timeout, **common)
     _listen(engine, role, read_only)
     return engine
 
