@@ -263,6 +263,7 @@ class CallFacts:
     recordings: tuple[Recording, ...] = ()
     attestation: str | None = None  # SHAKEN/STIR level A, B, C or "failed"; a hint, never an access right
     rejected_as: RejectAs | None = None  # ours: the instruction we gave
+    ends_by_itself: bool = False  # ours: the last instruction ends the call, so who hung up first cannot be told
     hangup_requested: EndCause | None = (
         None  # ours: why we asked the carrier to end it (CANCELLED, MACHINE ...)
     )
@@ -284,6 +285,7 @@ class CallFacts:
             recordings=_merge_recordings(self.recordings, other.recordings),
             attestation=_best(self.attestation, other.attestation, lambda a: a),
             rejected_as=_best(self.rejected_as, other.rejected_as, lambda r: r.value),
+            ends_by_itself=self.ends_by_itself or other.ends_by_itself,
             hangup_requested=_best(
                 self.hangup_requested, other.hangup_requested, lambda c: (END_RULES[c].rank, c)
             ),
@@ -375,7 +377,7 @@ def _refined_cause(
             return (EndCause.HUNG_UP if requested is EndCause.CANCELLED else requested), EndedBy.US
         if end.cause is EndCause.CANCELLED:
             return EndCause.HUNG_UP, EndedBy.US if end.ended_by is EndedBy.UNKNOWN else end.ended_by
-        return end.cause, end.ended_by
+        return end.cause, _who_hung_up(facts, end, direction)
     if direction is Direction.INBOUND:
         return _refused_or_abandoned(facts, end)
     if requested is not None and end.cause in _EXPLAINED_BY_OUR_HANGUP:
@@ -385,6 +387,13 @@ def _refined_cause(
     if end.cause is EndCause.HUNG_UP:
         return EndCause.NO_ANSWER, end.ended_by
     return end.cause, end.ended_by
+
+
+def _who_hung_up(facts: CallFacts, end: EndReport, direction: Direction) -> EndedBy:
+    """Who ended an answered call. Where the carrier does not say, and we did not, it was the other party."""
+    if end.ended_by is not EndedBy.UNKNOWN or end.cause is not EndCause.HUNG_UP or facts.ends_by_itself:
+        return end.ended_by
+    return EndedBy.CALLER if direction is Direction.INBOUND else EndedBy.CALLEE
 
 
 def _refused_or_abandoned(facts: CallFacts, end: EndReport) -> tuple[EndCause, EndedBy]:

@@ -24,6 +24,7 @@ from gateway.instructions import (
     Forward,
     HangUp,
     Instruction,
+    LeaveMessage,
     NextAgent,
     Reject,
     Say,
@@ -75,6 +76,8 @@ def _write_step(
         call = fold(call, CallFacts(rejected_as=chosen.instruction.reason), now)
     elif isinstance(chosen.instruction, HangUp):
         call = fold(call, CallFacts(hangup_requested=EndCause.HUNG_UP), now)
+    elif chosen.is_last and isinstance(chosen.instruction, Say | TakeMessage | LeaveMessage):
+        call = fold(call, CallFacts(ends_by_itself=True), now)
     step = Step(
         token=new_token(),
         workspace_id=call.workspace_id,

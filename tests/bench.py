@@ -1,0 +1,156 @@
+"""A whole gateway on loopback for one carrier: simulator, web server, echo agent, one account with two numbers.
+
+Everything is real: the SDK's request over HTTP, signed webhooks back, the agent's media socket, SQLite on disk.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from gateway import Agent, Call, CallSettings, Gateway, Stream
+from gateway.settings import load_settings
+from gateway.web import create_app
+from providers.simulator import Account, EchoAgent, SimCall, Simulator
+
+PROVIDERS = ("plivo", "telnyx", "twilio")
+OURS = "+14155550100"
+UNASSIGNED = "+14155550101"
+CALLEE = "+14155550123"
+CALLER = "+12125550123"
+
+
+class WebServer:
+    """A threaded HTTP server on a free loopback port."""
+
+    def __init__(self, app: Any = None, port: int = 0) -> None:
+        self.server: BaseWSGIServer = make_server("127.0.0.1", port, app or (lambda *_: []), threaded=True)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+
+    def start(self, app: Any = None) -> WebServer:
+        if app is not None:
+            self.server.app = app
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join(5)
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """The parts. `heard` collects the events that the embedding program got."""
+
+    provider: str
+    sim: Simulator
+    gw: Gateway
+    web: WebServer
+    agent: EchoAgent
+    account: Account
+    credential: Any
+    heard: list[Any] = field(default_factory=list)
+
+    def place(self, to: str = CALLEE, **settings: Any) -> Call:
+        """Place a call from the agent "echo"."""
+        return self.gw.place_call("echo", to, settings=CallSettings(**settings))
+
+    def ring(self, to: str = OURS, from_: str = CALLER, caller: Any = None) -> SimCall:
+        """Let a phone call one of our numbers."""
+        return self.sim.ring(to, from_, caller)
+
+    def sim_call(self, call: Call) -> SimCall:
+        """Return the carrier's side of a call."""
+        latest = self.gw.calls.get(call.id)
+        return self.sim.call(latest.leg_id or "")
+
+    def the_call(self, sim_call: SimCall) -> Call:
+        """Return the gateway's record of a call that came in."""
+        return self.until(lambda: next((c for c in self.gw.calls.list().calls if sim_call.id in self.ids(c)), None))
+
+    def ids(self, call: Call) -> list[str]:
+        from gateway.store import calls
+
+        return calls.list_legs(self.gw.services.store, call.id)
+
+    def ended(self, call: Call, timeout_s: float = 15) -> Call:
+        """Wait until the call is final for the gateway."""
+        return self.until(lambda: (c := self.gw.calls.get(call.id)).status.is_final and c, timeout_s)
+
+    def until(self, found: Callable[[], Any], timeout_s: float = 15) -> Any:
+        """Wait until `found()` is true; return it. Fails with the timeline of every call."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            result = found()
+            if result:
+                return result
+            time.sleep(0.02)
+        raise AssertionError("not reached in time\n" + self.story())
+
+    def story(self) -> str:
+        """Everything that happened, for a failing test."""
+        lines = []
+        for call in self.gw.calls.list().calls:
+            lines.append(f"{call.direction} {call.status} {call.end_reason} {dict(call.context)}")
+            lines += [f"   {e.source} {e.name}: {e.outcome} {e.detail}" for e in self.gw.calls.events(call.id)]
+        for entry in self.sim.journal.all():
+            lines.append(f" sim {entry}"[:600])
+        return "\n".join(lines)
+
+
+@contextmanager
+def open_bench(
+    provider: str, folder: Path, *, speed: float = 10.0, sweeps: bool = True, **settings: Any
+) -> Iterator[Bench]:
+    """Start everything for one carrier and stop it again."""
+    web = WebServer()
+    with Simulator(speed=speed) as sim:
+        found = load_settings(
+            env={},
+            database_url=f"sqlite:///{folder / 'gateway.db'}",
+            public_url=web.url,
+            base_urls={name: sim.base_url(name) for name in PROVIDERS},
+            sweep_interval_s=0.1,
+            dial_retry_backoff_s=(0.05, 0.1, 0.2),
+            **settings,
+        )
+        with Gateway.open(found) as gw, EchoAgent(claim_url=f"{web.url}/voice/streams/{{token}}/claim") as agent:
+            if sweeps:
+                gw.background.start(sweeps=True)
+            web.start(create_app(gw))
+            try:
+                account = sim.add_account(provider)
+                secrets = {**account.secrets, **({"connection_id": account.connection_id} if provider == "telnyx" else {})}
+                credential = gw.credentials.add(provider, **secrets)
+                bench = Bench(
+                    provider=provider, sim=sim, gw=gw, web=web, agent=agent, account=account, credential=credential
+                )
+                gw.agents.put(Agent(id="echo", connect=Stream(agent.url)))
+                urls = gw.credentials.webhooks(credential)
+                for number in (OURS, UNASSIGNED):
+                    gw.numbers.add(number, credential=credential.id)
+                    sim.add_number(account, number)
+                    if provider != "telnyx":
+                        sim.configure_number(
+                            number,
+                            voice_url=urls["answer"],
+                            status_url=urls["status"],
+                            fallback_url=urls["fallback"],
+                        )
+                if provider == "telnyx":
+                    sim.configure_application(account, webhook_url=urls["events"], call_cost_in_webhooks=True)
+                gw.numbers.assign(OURS, agent="echo", inbound=True, outbound=True)
+                for name in ("ringing", "answered", "ended", "failed", "recording_ready", "updated"):
+                    gw.on(f"call.{name}")(bench.heard.append)
+                yield bench
+            finally:
+                web.stop()
