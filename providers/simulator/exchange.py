@@ -15,7 +15,7 @@ Events are delivered synchronously and in order, inside the simulator's loop: a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -189,13 +189,13 @@ class Exchange:
         self._scripts: dict[str, CalleeScript] = {}
         self._listeners: dict[str, Listener] = {}
         self._legs: dict[str, Leg] = {}
+        self._scripts_running: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Stops every script."""
-        tasks = [leg.script_task for leg in self._legs.values() if leg.script_task is not None]
-        for task in tasks:
+        for task in self._scripts_running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._scripts_running, return_exceptions=True)
 
     # -- set-up
 
@@ -262,13 +262,13 @@ class Exchange:
         leg.dialed_at = self._clock.now()
         self._to(leg, LegState.DIALING, LegEvent.DIALING)
         script = self.script_of(leg.to)
-        leg.script_task = asyncio.get_running_loop().create_task(self._callee(leg, script, ring_timeout_s))
+        self._start(leg, self._callee(leg, script, ring_timeout_s))
 
     def call_in(self, leg: Leg, script: CallerScript) -> None:
         """A caller rings an inbound leg: it rings at once, until answered, refused or given up."""
         leg.dialed_at = self._clock.now()
         self._ring(leg)
-        leg.script_task = asyncio.get_running_loop().create_task(self._caller(leg, script))
+        self._start(leg, self._caller(leg, script))
 
     def answer(self, leg: Leg) -> None:
         """The leg is answered: by the callee's script, or by us when it is inbound. A repeat changes nothing."""
@@ -347,6 +347,18 @@ class Exchange:
         )
 
     # -- scripts
+
+    def _start(self, leg: Leg, script: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(script)
+        leg.script_task = task
+        self._scripts_running.add(task)
+        task.add_done_callback(lambda done: self._finished(leg, done))
+
+    def _finished(self, leg: Leg, task: asyncio.Task[None]) -> None:
+        self._scripts_running.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._journal.add(Kind.ERROR, leg.provider, leg.root.id, error=f"{type(error).__name__}: {error}")
 
     async def _callee(self, leg: Leg, script: CalleeScript, ring_timeout_s: float) -> None:
         match script:

@@ -406,6 +406,11 @@ class Simulator:
     async def _close(self) -> None:
         await self._server.stop()
         await self._core.close()
+        # what was cancelled a moment ago and is not through yet would be destroyed pending
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _stop_loop(self) -> None:
         loop, self._loop = self._loop, None

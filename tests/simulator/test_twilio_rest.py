@@ -62,6 +62,7 @@ def face(sim: Simulator) -> Face:
         ({"Twiml": "<Response>" + " " * 4000 + "</Response>"}, 32018),
         ({"Twiml": "<Response><Dance/></Response>"}, 12200),
         ({"ApplicationSid": "AP1"}, 21218),
+        ({"ApplicationSid": "AP" + "0" * 32}, 21218),
         ({"Timeout": "0"}, 21208),
         ({"Timeout": "601"}, 21208),
         ({"Timeout": "30s"}, 21208),

@@ -274,6 +274,8 @@ def _check_ends(to: str, from_: str) -> None:
 def _check_source(fields: Fields) -> None:
     if not any(fields.get(name) for name in ("Url", "Twiml", "ApplicationSid")):
         raise Refusal(21205, "Url parameter is required.")
+    if fields.get("ApplicationSid"):
+        raise Refusal(21218, "Invalid ApplicationSid: the simulated accounts have no applications")
     twiml = fields.get("Twiml")
     if twiml and not fields.get("Url"):
         try:
