@@ -222,10 +222,10 @@ class TwilioProvider(Provider):
                 chunks=_chunks(answer),
                 length=int(length) if length.isdecimal() else None,
             )
-        answer.close()
+        refusal = _first(answer)
         if answer.status == 404:
             raise NotFound("recording", sid)
-        raise client.answer_error(HttpResponse(status=answer.status, headers=answer.headers))
+        raise client.answer_error(HttpResponse(status=answer.status, headers=answer.headers, body=refusal))
 
     # -- the account ------------------------------------------------------------------------------------------------
 
@@ -303,6 +303,12 @@ def _own_transport(base_url: str) -> OneShotTransport:
         return OneShotTransport([base_url])
     except ValueError as wrong:
         raise ConfigurationError(f"twilio base URL: {wrong}") from None
+
+
+def _first(answer: StreamedResponse) -> bytes:
+    """Return the first piece of an answer, up to 64 kB, and close it: more than that is no error of Twilio's."""
+    with answer, client.translated():
+        return next(iter(answer), b"")
 
 
 def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
