@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from gateway.interface import CallbackUrls, DialRequest, LiveCall, WebhookRequest
+from gateway.interface import CallbackUrls, DialQuery, DialRequest, LiveCall, WebhookRequest
 from gateway.status import Direction
 from gateway.transport import HttpRequest, HttpResponse
 from providers.twilio import TwilioProvider
@@ -54,6 +55,26 @@ LIVE = LiveCall(
     recording_url=f"{GATEWAY}/recording",
     events_url=f"{GATEWAY}/events",
 )
+
+QUERY = DialQuery(
+    to="+14155550100",
+    caller_id="+12125550123",
+    attempt_token=ATTEMPT,
+    created_from=datetime(2026, 3, 4, 9, 13, 2, tzinfo=UTC),
+    created_until=datetime(2026, 3, 4, 9, 17, 2, tzinfo=UTC),
+)
+ACCOUNT_RESOURCE = {
+    "sid": ACCOUNT,
+    "owner_account_sid": ACCOUNT,
+    "friendly_name": "Acme",
+    "status": "active",
+    "type": "Full",
+    "auth_token": SECRETS["auth_token"],
+    "date_created": "Wed, 04 Mar 2026 09:15:02 +0000",
+    "date_updated": "Wed, 04 Mar 2026 09:15:02 +0000",
+    "uri": f"/2010-04-01/Accounts/{ACCOUNT}.json",
+    "subresource_uris": {},
+}
 
 
 class StubTransport:

@@ -9,22 +9,20 @@ from gateway.errors import ConfigurationError, MissingExtra, RequestRefused, Val
 from gateway.interface import AccountInfo, CarrierNumber
 from gateway.registry import open_provider
 from providers.twilio import TwilioProvider
-from tests.adapters.twilio.support import ACCOUNT, API_KEY, DIAL, SECRETS, fault, page, provider, reply
+from tests.adapters.twilio.support import (
+    ACCOUNT,
+    ACCOUNT_RESOURCE,
+    API_KEY,
+    DIAL,
+    SECRETS,
+    fault,
+    page,
+    provider,
+    reply,
+)
 
 SHARED = {"shared_key_id": "webhooks_sharedkey_01", "shared_key_secret": "x" * 32}
 
-ACCOUNT_RESOURCE = {
-    "sid": ACCOUNT,
-    "owner_account_sid": ACCOUNT,
-    "friendly_name": "Acme",
-    "status": "active",
-    "type": "Full",
-    "auth_token": SECRETS["auth_token"],
-    "date_created": "Wed, 04 Mar 2026 09:15:02 +0000",
-    "date_updated": "Wed, 04 Mar 2026 09:15:02 +0000",
-    "uri": f"/2010-04-01/Accounts/{ACCOUNT}.json",
-    "subresource_uris": {},
-}
 NUMBER = {
     "sid": "PN00112233445566778899aabbccddeeff",
     "account_sid": ACCOUNT,

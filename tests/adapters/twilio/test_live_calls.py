@@ -17,7 +17,7 @@ from gateway.errors import (
     RequestRefused,
     ValidationError,
 )
-from gateway.interface import CallSnapshot, DialQuery, FoundCall, LegRef
+from gateway.interface import CallSnapshot, FoundCall, LegRef
 from gateway.status import (
     AnsweredBy,
     Authority,
@@ -30,9 +30,9 @@ from gateway.status import (
 from gateway.transport import HttpResponse, NotSent, OutcomeUnknown
 from tests.adapters.twilio.support import (
     ACCOUNT,
-    ATTEMPT,
     CALL,
     GATEWAY,
+    QUERY,
     STEP,
     fault,
     page,
@@ -43,13 +43,6 @@ from tests.adapters.twilio.support import (
 
 LEG = LegRef(leg_id=CALL)
 ANSWERED = LegRef(leg_id=CALL, is_answered=True)
-QUERY = DialQuery(
-    to="+14155550100",
-    caller_id="+12125550123",
-    attempt_token=ATTEMPT,
-    created_from=datetime(2026, 3, 4, 9, 13, 2, tzinfo=UTC),
-    created_until=datetime(2026, 3, 4, 9, 17, 2, tzinfo=UTC),
-)
 
 # -- hanging up -------------------------------------------------------------------------------------------------------
 
