@@ -12,6 +12,7 @@ to do by REST commands.
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -282,6 +283,7 @@ class TelnyxProvider(Provider):
 
     def _perform(self, control_id: str, command: Command) -> bool:
         """Send one command, and what it says to do when it is refused; False when the call is over."""
+        time.sleep(command.pause_s)
         method = getattr(self._client().calls.actions.with_raw_response, _METHODS[command.action])
         try:
             send(lambda: method(control_id, **command.params))

@@ -35,18 +35,20 @@ from providers.telnyx.calls import Mark, State
 
 _MAX_TEXT: Final = 3_000  # characters of one `speak` (schema SpeakRequest; the error pages say 5000)
 _MAX_RECORDING_S: Final = 14_400
+_STREAM_PAUSES_S: Final = (0.1, 0.3, 0.6)  # before each new try to start a stream in the place of another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One REST command: `POST /v2/calls/{id}/actions/{action}`.
 
-    `instead`: error code -> what to do when the carrier refuses with it; nothing to do means that the command counts
-    as done.
+    `pause_s`: how long to wait before it is sent. `instead`: error code -> what to do when the carrier refuses with
+    it; nothing to do means that the command counts as done.
     """
 
     action: str
     params: Mapping[str, Any] = field(repr=False)
+    pause_s: float = 0.0
     instead: Mapping[str, tuple[Command, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -125,10 +127,12 @@ def _hangup(call: LiveCall) -> Command:
 
 
 def _stream(call: LiveCall, instruction: Stream) -> list[Command]:
-    """One stream a call: where another still runs, it is ended first."""
-    again = (_stop_stream(call), _start_stream(call, instruction, "streaming_start_again"))
-    start = _start_stream(call, instruction, "streaming_start", {vocabulary.STREAM_IN_USE: again})
-    return [*_recording(call), start]
+    """One stream a call: where another still runs, it is ended first, which takes the carrier a moment."""
+    start: tuple[Command, ...] = ()
+    for turn, pause_s in reversed(list(enumerate(_STREAM_PAUSES_S, start=1))):
+        start = (_start_stream(call, instruction, turn, pause_s, start),)
+    first = _start_stream(call, instruction, 0, 0.0, (_stop_stream(call), *start))
+    return [*_recording(call), first]
 
 
 def _sip(call: LiveCall, instruction: Sip) -> list[Command]:
@@ -181,9 +185,12 @@ _PLANS: Final[Mapping[type, _Plan]] = {
 
 
 def _start_stream(
-    call: LiveCall, instruction: Stream, name: str, instead: Mapping[str, tuple[Command, ...]] | None = None
+    call: LiveCall, instruction: Stream, turn: int, pause_s: float, in_use: tuple[Command, ...]
 ) -> Command:
-    """Mu-law 8000 Hz both ways, as RTP payloads (the default, mp3, takes one message a second)."""
+    """Mu-law 8000 Hz both ways, as RTP payloads (the default, mp3, takes one message a second).
+
+    `in_use`: what to do when another stream is in the way; nothing there means that this was the last try.
+    """
     params = {
         "stream_url": instruction.url,
         "stream_track": "inbound_track",
@@ -197,7 +204,9 @@ def _start_stream(
         ],
         "client_state": _state(call, Mark.STREAM).pack(),
     }
-    return _command(call, "streaming_start", params, name=name, instead=instead)
+    name = "streaming_start" if turn == 0 else f"streaming_start {turn}"
+    instead = {vocabulary.STREAM_IN_USE: in_use} if in_use else None
+    return _command(call, "streaming_start", params, name=name, pause_s=pause_s, instead=instead)
 
 
 def _stop_stream(call: LiveCall) -> Command:
@@ -256,12 +265,16 @@ def _command(
     params: Mapping[str, Any],
     *,
     name: str | None = None,
+    pause_s: float = 0.0,
     instead: Mapping[str, tuple[Command, ...]] | None = None,
 ) -> Command:
     """`name`: where a step sends an action twice, what tells the two apart."""
     ident = calls.command_id(call.step_token, name or action)
     return Command(
-        action=action, params={**params, "command_id": ident}, instead=instead or MappingProxyType({})
+        action=action,
+        params={**params, "command_id": ident},
+        pause_s=pause_s,
+        instead=instead or MappingProxyType({}),
     )
 
 

@@ -22,6 +22,7 @@ from gateway.interface import LegRef, WebhookReply
 from gateway.status import Direction, RejectAs
 from gateway.transport import HttpResponse, OutcomeUnknown
 from providers.telnyx.calls import command_id
+from providers.telnyx.instructions import commands
 from tests.adapters.telnyx.bench import (
     ATTEMPT,
     CONTROL_ID,
@@ -274,6 +275,19 @@ def test_a_stream_that_still_runs_is_ended_before_the_new_one() -> None:
     assert {**first, "command_id": again["command_id"]} == again
     for request in script.sent:
         check_request(request)
+
+
+def test_a_new_stream_is_tried_again_while_the_old_one_ends_but_not_for_ever() -> None:
+    pauses, ids = [], set()
+    (command,) = commands(live_call(), AGENT)
+    while True:
+        pauses.append(command.pause_s)
+        ids.add(command.params["command_id"])
+        if not command.instead:
+            break
+        *_, command = command.instead["90045"]
+    assert pauses == [0.0, 0.1, 0.3, 0.6]
+    assert len(ids) == 4
 
 
 def test_that_there_was_no_stream_to_end_is_fine() -> None:
