@@ -335,6 +335,7 @@ class Capabilities:
     cost_in_webhook: bool  # else the cost is asked for after the end
     finds_by_token: bool  # an unknown dial is found by its token, not only by numbers and time
     number_setup: bool  # numbers are listed and configured through the API
+    records_from_dial: bool = True  # a dial can ask for recording; else the first instruction starts it
     notes: tuple[str, ...] = ()
 
 

@@ -318,6 +318,15 @@ class _Receipt:
         if call.status.is_final:
             return call, None
         if (
+            self.hook is Hook.NEXT
+            and step is not None
+            and current is not None
+            and current.state is StepState.PENDING
+        ):
+            return self._on_question(
+                tx, event, call, step, current
+            )  # redirected to a step that has not begun
+        if (
             event.step is not None
             and step is not None
             and current is not None
@@ -361,7 +370,7 @@ class _Receipt:
             or call.direction is not Direction.OUTBOUND
             or wants in (None, OnVoicemail.CONTINUE)
             or call.facts.hangup_requested is not None
-            or (current is not None and isinstance(current.instruction, LeaveMessage))
+            or any(isinstance(step.instruction, LeaveMessage) for step in steps.list_steps(tx, call.id))
         ):
             return call, current
         if wants is OnVoicemail.HANG_UP:
@@ -392,9 +401,20 @@ class _Receipt:
         if self._commands:
             request_perform(tx, call, current, self.now)
             self.has_actions = True
-        elif current.state is StepState.PENDING:
+        elif current.state is StepState.PENDING and not isinstance(current.instruction, NextAgent):
             steps.set_step_state(tx, current.token, StepState.STARTED)
         return call, current
+
+    def _is_over(self, event: CallEvent, step: Step | None, current: Step) -> bool:
+        """Whether `next` was asked for the running step by a carrier that does not say how it ended."""
+        is_running = current.state is not StepState.PENDING
+        return (
+            self.hook is Hook.NEXT
+            and event.step is None
+            and step is not None
+            and step.token == current.token
+            and is_running
+        )
 
     def _chain(self, tx: Tx, call: Call) -> Chain:
         if call.agent_id is None:

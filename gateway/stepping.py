@@ -31,7 +31,7 @@ from gateway.instructions import (
     Stream,
     TakeMessage,
 )
-from gateway.interface import CallbackUrls, Hook, LiveCall
+from gateway.interface import CallbackUrls, Capabilities, Hook, LiveCall
 from gateway.journaling import note
 from gateway.models import Call, Credential, EventOutcome
 from gateway.routing import Candidate, Chain, Chosen, choose_step
@@ -158,7 +158,7 @@ def _is_answered(call: Call, current: Step | None) -> bool:
 
 def _has_spoken(current: Step | None) -> bool:
     return current is not None and (
-        isinstance(current.instruction, Say | TakeMessage) or current.state is StepState.JOINED
+        isinstance(current.instruction, Say | TakeMessage | LeaveMessage) or current.state is StepState.JOINED
     )
 
 
@@ -183,6 +183,7 @@ def settle_connection(services: Services, call: Call, step: Step) -> tuple[Call,
             if connection is not None:
                 step = _with_stream(services, call, replace(step, instruction=connection), now)
                 steps.set_step_connection(tx, step)
+                steps.set_step_state(tx, step.token, StepState.STARTED)
                 note(tx, call, "step", now, detail=describe(step))
                 continue
             note(
@@ -295,7 +296,7 @@ def rendered(
         caller_id=_shown_caller(call, instruction),
         join_timeout_s=call.settings.join_timeout_s,
         max_duration_s=call.settings.max_duration_s,
-        record=_starts_recording(call, step),
+        record=_starts_recording(call, step, services.provider_of(credential).capabilities),
         is_last=not step.remaining,
     )
     return live, instruction
@@ -317,7 +318,8 @@ def _shown_caller(call: Call, instruction: Instruction) -> str | None:
     return call.to if call.direction is Direction.INBOUND else call.from_number
 
 
-def _starts_recording(call: Call, step: Step) -> bool:
-    """The first connection of an inbound call starts its recording; an outbound call's is part of its dial."""
-    wanted = bool(call.settings.recording_enabled) and call.direction is Direction.INBOUND
+def _starts_recording(call: Call, step: Step, capabilities: Capabilities) -> bool:
+    """The first connection of a call starts its recording, unless the dial did that already."""
+    with_dial = call.direction is Direction.OUTBOUND and capabilities.records_from_dial
+    wanted = bool(call.settings.recording_enabled) and not with_dial
     return wanted and isinstance(step.instruction, Connection) and not step.tried_agents

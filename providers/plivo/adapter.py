@@ -86,6 +86,7 @@ class PlivoProvider(Provider):
         cost_in_webhook=True,
         finds_by_token=False,
         number_setup=True,
+        records_from_dial=False,
         notes=(
             "machine detection reports machines only: no report for a human, none for a fax",
             "a message is left after 2 s of silence, 30 s at most: Plivo does not tell when a greeting is over",

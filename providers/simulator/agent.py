@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import unquote
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, WSMsgType, web
 
@@ -138,7 +139,7 @@ def read_parameters(start: Mapping[str, Any]) -> dict[str, str]:
     """Return the custom parameters of a start frame, wherever this carrier puts them.
 
     Twilio: `start.customParameters`; Telnyx: `start.custom_parameters`; Plivo: the text `extra_headers`, "k=v,k2=v2"
-    (the separator is unconfirmed: ";" is understood too; a `{...}` JSON text was seen in public code).
+    (the separator is unconfirmed: ";" is understood too), values percent-encoded where they hold a separator.
     """
     inner = start.get("start", {})
     found = inner.get("customParameters") or inner.get("custom_parameters")
@@ -146,7 +147,7 @@ def read_parameters(start: Mapping[str, Any]) -> dict[str, str]:
         return {str(key): str(value) for key, value in found.items()}
     text = start.get("extra_headers") or ""
     pairs = (pair.partition("=") for pair in str(text).strip("{} ").replace(";", ",").split(","))
-    return {key.strip().removeprefix("X-PH-"): value.strip() for key, _, value in pairs if key.strip()}
+    return {key.strip(): unquote(value.strip()) for key, _, value in pairs if key.strip()}
 
 
 def echo_frame(frame: Mapping[str, Any]) -> dict[str, Any]:
