@@ -96,10 +96,10 @@ class Settings:
         """Where the vault's key is kept when `secret_keys` is empty."""
         if self.secret_key_file is not None:
             return Path(self.secret_key_file)
-        path = (
-            self.database_url.removeprefix("sqlite:///") if self.database_url.startswith("sqlite:///") else ""
+        kind, _, path = self.database_url.partition(":///")
+        return (
+            Path(path).with_name("gateway.key") if kind.startswith("sqlite") and path else Path("gateway.key")
         )
-        return Path(path).with_name("gateway.key") if path else Path("gateway.key")
 
 
 def load_settings(
@@ -138,6 +138,7 @@ def mask_database_url(url: str) -> str:
 # -- the three places -----------------------------------------------------------------------------------------------
 
 _VARIABLE: Final = "GATEWAY_"
+CREDENTIAL_VARIABLE: Final = "GATEWAY_CREDENTIAL_"  # secrets for `gateway credentials add`; no settings
 _SPECIAL: Final = {
     "GATEWAY_SECRET_KEY": "secret_keys",
     "GATEWAY_CONFIG": "",
@@ -184,6 +185,8 @@ def _from_environment(env: Mapping[str, str], file: Path | None) -> dict[str, tu
     base_urls = {}
     for variable, value in env.items():
         if not variable.startswith(_VARIABLE) or _SPECIAL.get(variable) == "":
+            continue
+        if variable.startswith(CREDENTIAL_VARIABLE):
             continue
         origin = f"environment {variable}"
         name = _SPECIAL.get(variable, variable.removeprefix(_VARIABLE).lower())

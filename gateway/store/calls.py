@@ -294,6 +294,9 @@ def list_calls(
     values = {**filters, "most": limit + 1}
     if cursor is not None:
         values["cursor_at"], values["cursor_id"] = read_cursor(cursor, filters)
+        values.pop(
+            "created_before", None
+        )  # the cursor is a tighter bound; two would mislead SQLite's planner
     if offset:
         values["skip"] = offset
     rows = source.rows(_page(frozenset(values)), values)

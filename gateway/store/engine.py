@@ -183,6 +183,12 @@ class Store:
 
         upgrade(self)
 
+    def create(self) -> None:
+        """Make the schema in an empty database; check it in any other. Raises as `check_schema` and `upgrade`."""
+        from gateway.store.schema import create
+
+        create(self)
+
     def check_integrity(self) -> None:
         """Read the whole database and check its structure; slow on large files. Raises ConfigurationError (R53)."""
         if not self.is_sqlite:

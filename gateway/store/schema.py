@@ -41,6 +41,15 @@ def check_schema(store: Store) -> None:
     )
 
 
+def create(store: Store) -> None:
+    """Make the schema in an empty database; leave any other as it is; see `Store.create`."""
+    with store.connection(write=False) as connection:
+        is_empty = _version(connection) is None
+    if is_empty:
+        upgrade(store)
+    check_schema(store)
+
+
 def upgrade(store: Store) -> None:
     """Bring the database to this gateway's schema; see `Store.upgrade`."""
     with store.connection(write=False) as connection:
