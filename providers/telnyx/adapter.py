@@ -15,6 +15,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -53,7 +54,14 @@ from gateway.interface import (
     WebhookReply,
     WebhookRequest,
 )
-from gateway.transport import HostRefused, OneShotTransport, Transport, TransportError, stream_get
+from gateway.transport import (
+    HostRefused,
+    OneShotTransport,
+    StreamedResponse,
+    Transport,
+    TransportError,
+    stream_get,
+)
 from providers.telnyx import calls, instructions, numbers, webhooks
 from providers.telnyx.client import HOST, Answer, CallFailed, open_client, send
 from providers.telnyx.instructions import Command
@@ -224,12 +232,8 @@ class TelnyxProvider(Provider):
     def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
         """Ask for a fresh link and stream it, without our key; `url` is not used: links live for minutes."""
         link = self._download_link(recording_ref)
-        try:
+        with _translated():
             answer = stream_get(link, allowed_hosts=self._recording_hosts())
-        except HostRefused as exc:
-            raise RequestRefused(f"a recording's link was refused: {exc}", provider=self.name) from None
-        except TransportError as exc:
-            raise ProviderUnavailable(str(exc), provider=self.name) from None
         if answer.status != 200:
             answer.close()
             if answer.status in (403, 404, 410):  # the store answers 403 for what it does not have (any more)
@@ -238,7 +242,7 @@ class TelnyxProvider(Provider):
         length = answer.header("content-length")
         return RecordingStream(
             content_type=answer.header("content-type") or "application/octet-stream",
-            chunks=iter(answer),
+            chunks=_chunks(answer),
             length=int(length) if length is not None and length.isdecimal() else None,
         )
 
@@ -445,6 +449,22 @@ def _control_id(leg_id: str) -> str:
     if not calls.is_call_control_id(leg_id):
         raise RequestRefused("not an id of a call", provider=calls.NAME)
     return leg_id
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the failures of a download into errors of ours."""
+    try:
+        yield
+    except HostRefused as exc:
+        raise RequestRefused(f"a recording's link was refused: {exc}", provider=calls.NAME) from None
+    except TransportError as exc:
+        raise ProviderUnavailable(str(exc), provider=calls.NAME) from None
+
+
+def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
+    with answer, _translated():
+        yield from answer
 
 
 def _read_recorded(data: Mapping[str, Any]) -> CallEvent | None:
