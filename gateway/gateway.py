@@ -53,6 +53,7 @@ class Gateway:
         *,
         config_file: str | os.PathLike[str] | None = None,
         upgrade: bool | None = None,
+        create: bool = False,
         background: bool = True,
         **arguments: Any,
     ) -> Gateway:
@@ -61,6 +62,7 @@ class Gateway:
         Args:
             settings: all settings at once; else they are read: argument, then GATEWAY_*, then file, then default.
             upgrade: bring the database to this version's schema; None: yes for SQLite, no for a server.
+            create: make the schema where there is none yet, whatever `upgrade` says; an older one stays as it is.
             background: carry out follow-up commands in a thread of this process, started on first need. False:
                 call `run_due` and `sweep` yourself.
 
@@ -73,6 +75,8 @@ class Gateway:
         try:
             if store.is_sqlite if upgrade is None else upgrade:
                 store.upgrade()
+            elif create:
+                store.create()
             else:
                 store.check_schema()
             keys = found.secret_keys or (load_or_create_key(found.key_file),)
@@ -335,6 +339,16 @@ class Calls:
         """Return the call's timeline: each event, when, what became of it. Raises NotFound."""
         self.get(call_id, workspace_id=workspace_id)
         return events.list_events(self._services.store, call_id)
+
+    def latest_event_id(self) -> str | None:
+        """Return where a tail of events starts: the id of the last one, of any workspace; None: there is none."""
+        return events.latest_event_id(self._services.store)
+
+    def tail(
+        self, *, after_id: str | None = None, limit: int = 500, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> Sequence[EventRecord]:
+        """Return the events of every call of the workspace after `after_id`, in the order they were stored."""
+        return events.tail_events(self._services.store, workspace_id, after_id=after_id, limit=limit)
 
     def attempts(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Attempt]:
         """Return the call's dial attempts, the first one first. Raises NotFound."""

@@ -1,0 +1,122 @@
+"""The command tree, and how a command ends: exit codes, and every error in one line on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+import typer
+from typer.core import TyperGroup
+
+from gateway import __version__
+from gateway.cli import agents, calls, credentials, numbers, running, upkeep
+from gateway.cli.screen import clean
+from gateway.cli.session import Failed, Session
+from gateway.errors import GatewayError
+from gateway.models import DEFAULT_WORKSPACE
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class _CommandLineError(Protocol):
+    """What Typer raises for a command line it cannot read, whichever release defines it."""
+
+    exit_code: int
+
+    def format_message(self) -> str:
+        """Return what is wrong, for people."""
+
+
+class Commands(TyperGroup):
+    """The tree's root: runs one command and turns whatever it raises into one line and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run one command and leave the process. `standalone_mode` is ours to decide."""
+        extra["standalone_mode"] = False
+        sys.exit(_exit_code(lambda: TyperGroup.main(self, args, *rest, **extra)))
+
+
+def _exit_code(run: Any) -> int:
+    try:
+        code = run()
+    except (GatewayError, Failed) as error:
+        return _fail(str(error), 1, error)
+    except typer.Abort:
+        return _fail("stopped", 130)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing is left to say, also not for the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if isinstance(error, _CommandLineError):
+            return _fail(f"{error.format_message()} (`gateway --help` lists every command)", error.exit_code)
+        what = (
+            f"unexpected {type(error).__name__}: run `gateway --debug ...` again to see where it comes from"
+        )
+        return _fail(what, 1, error)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int, error: BaseException | None = None) -> int:
+    """Say what is wrong in one line; with --debug, say where too."""
+    if error is not None:
+        log.debug("the command failed", exc_info=error)
+    line = " ".join(clean(message.replace("\n", " ")).split())
+    typer.echo(f"error: {line}", err=True)
+    return code
+
+
+app = typer.Typer(
+    name="gateway",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="One interface over the voice APIs of several carriers, with a carrier simulator.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"telephony-gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
+    workspace: Annotated[str, typer.Option("--workspace", help="Tenant.")] = DEFAULT_WORKSPACE,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Read the options that stand before the command's name."""
+    context.obj = Session(config_file=config, workspace_id=workspace, debug=debug)
+    # A command's one line on stderr is its own; `serve` and --debug are who wants the log.
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if debug else logging.CRITICAL,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+app.command("demo")(running.demo)
+app.command("serve")(running.serve)
+app.command("simulate")(running.simulate)
+app.command("call")(calls.call)
+app.add_typer(calls.group, name="calls")
+app.add_typer(credentials.group, name="credentials")
+app.add_typer(numbers.group, name="numbers")
+app.add_typer(agents.group, name="agents")
+app.add_typer(upkeep.database, name="db")
+app.command("doctor")(upkeep.doctor)

@@ -1,0 +1,187 @@
+"""What `gateway serve` runs: gunicorn with the shipped configuration, on a socket that is ours from the start.
+
+Here: finding `config/gunicorn.conf.py`, the listening socket (so that a port in use is known at once, and port 0
+tells which one it got), and the worker that gives a slow client a deadline. Not here: limits and timeouts; an operator
+edits those in the configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import Application
+from gunicorn.workers.gthread import ThreadWorker
+
+from gateway.errors import ConfigurationError
+from gateway.gateway import Gateway
+from gateway.settings import Settings
+from gateway.web.app import EXTENSION_KEY, create_app
+
+READ_DEADLINE_S: Final = 10.0  # R31: headers and body together
+_LOOK_EVERY_S: Final = 0.5
+
+
+def config_file() -> Path:
+    """Return the shipped `gunicorn.conf.py`: inside an installed package, or beside it in the repository.
+
+    Raises:
+        ConfigurationError: it is in neither place.
+    """
+    package = Path(__file__).parent
+    places = (package / "_config" / "gunicorn.conf.py", package.parent / "config" / "gunicorn.conf.py")
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigurationError(
+        f"gunicorn.conf.py is missing; looked at {', '.join(map(str, places))}: install again"
+    )
+
+
+def listen(bind: str) -> socket.socket:
+    """Return a socket bound to "host:port"; port 0 takes any free one.
+
+    Raises:
+        ConfigurationError: the port is in use or not allowed, or the host is no address of this machine.
+    """
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {bind}: {error.strerror}") from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(2048)
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(
+            f"cannot listen on {bind} ({error.strerror}): stop what uses it, or give another --bind host:port"
+        ) from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """Return "host:port" of a listening socket."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Server(Application):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn, given the shipped configuration, our settings and our socket. Each worker opens a gateway of its own."""
+
+    def __init__(self, settings: Settings, bound: socket.socket) -> None:
+        self._settings = settings
+        self._bound = bound
+        super().__init__("gateway serve")
+
+    def load_config(self) -> None:
+        """Read the shipped file; the socket and the settings have the last word."""
+        self.load_config_from_file(str(config_file()))
+        self.cfg.set("bind", [f"fd://{self._bound.fileno()}"])
+        self.cfg.set("workers", self._settings.workers)
+        self.cfg.set("threads", self._settings.threads)
+        self.cfg.set("loglevel", self._settings.log_level.lower())
+
+    def load(self) -> Flask:
+        """Make the application, in the worker: no connection to the database crosses a fork (R52)."""
+        return create_app(Gateway.open(self._settings, upgrade=False))
+
+
+def serve(settings: Settings, bound: socket.socket) -> None:
+    """Serve until a signal ends it; leaves the process. Call `prepare` first."""
+    # gunicorn closes the descriptor that it is given, so it must be its own.
+    descriptor = os.dup(bound.fileno())
+    os.set_inheritable(descriptor, True)
+    own = socket.socket(fileno=descriptor)
+    bound.close()
+    server = Server(settings, own)
+    own.detach()
+    server.run()
+
+
+def prepare(settings: Settings) -> None:
+    """Find out, before anything listens, what would stop every worker. A database that is not there is made.
+
+    Raises:
+        ConfigurationError: a wrong key, an older schema (`gateway db upgrade`) or a newer one. StoreUnavailable.
+    """
+    Gateway.open(settings, upgrade=False, create=True, background=False).close()
+
+
+def start_background(worker: Any) -> None:
+    """Start the sweeper and the follow-up commands of this worker; gunicorn's `post_worker_init`."""
+    _gateway_of(worker).background.start(sweeps=True)
+
+
+def stop_background(worker: Any) -> None:
+    """Let the worker's background thread finish its piece of work; gunicorn's `worker_exit`."""
+    if getattr(worker, "wsgi", None) is not None:
+        _gateway_of(worker).close()
+
+
+def _gateway_of(worker: Any) -> Gateway:
+    found: Gateway = worker.wsgi.extensions[EXTENSION_KEY]
+    return found
+
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A threaded worker in which a request must have arrived within `READ_DEADLINE_S`, however slowly it drips.
+
+    gunicorn gives a client that has begun its request all the time it wants, and a thread with it. Here the reading
+    side of an overdue connection is shut: a request that was whole is answered all the same, a half one is dropped.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reading: dict[int, tuple[float, Any]] = {}
+        self._reading_lock = threading.Lock()
+
+    def init_process(self) -> None:
+        """Start the watch, after the fork."""
+        threading.Thread(target=self._watch, name="gateway-slow-clients", daemon=True).start()
+        super().init_process()
+
+    def handle(self, conn: Any) -> Any:
+        """Handle one request of a connection, under the deadline."""
+        with self._reading_lock:
+            self._reading[id(conn)] = (time.monotonic() + READ_DEADLINE_S, conn)
+        try:
+            return super().handle(conn)
+        finally:
+            with self._reading_lock:
+                self._reading.pop(id(conn), None)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            now = time.monotonic()
+            with self._reading_lock:
+                overdue = [conn for deadline, conn in self._reading.values() if deadline < now]
+            for conn in overdue:
+                with contextlib.suppress(OSError):  # it went away by itself
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+
+__all__ = [
+    "READ_DEADLINE_S",
+    "DeadlineWorker",
+    "Server",
+    "address_of",
+    "config_file",
+    "listen",
+    "prepare",
+    "serve",
+    "start_background",
+    "stop_background",
+]

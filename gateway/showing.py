@@ -1,0 +1,220 @@
+"""What the gateway knows, as JSON documents: what `--json` prints and what the public API answers. Pure.
+
+Field names are those of the models and of the public API; times are ISO 8601 in UTC with milliseconds, amounts are
+decimal text. No document holds a secret, a token or a raw report of a carrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from gateway.instructions import (
+    FallbackStep,
+    Forward,
+    NextAgent,
+    Reject,
+    Say,
+    Sip,
+    Stream,
+    TakeMessage,
+)
+from gateway.interface import AccountInfo
+from gateway.models import Agent, Assignment, Attempt, Call, Credential, EventRecord, Number
+from gateway.status import EndReason, Recording
+
+
+def call_document(call: Call) -> dict[str, Any]:
+    """Return the call object of the public API."""
+    answered_by = call.facts.answered_by
+    return {
+        "id": call.id,
+        "agent_id": call.agent_id,
+        "phone_number": call.phone_number,
+        "from_number": call.from_number,
+        "to": call.to,
+        "direction": call.direction.value,
+        "status": call.status.value,
+        "provider": call.provider,
+        "started_at": time_text(call.started_at),
+        "ended_at": time_text(call.ended_at),
+        "duration_seconds": call.duration_seconds,
+        "answered_by": None if answered_by is None else answered_by.value,
+        "cost": _cost(call),
+        "recording": _recording(call.recording),
+        "context": dict(call.context),
+        "variables": dict(call.variables),
+        "call_settings": plain(call.settings.as_dict()),
+        "end_reason": _end_reason(call.end_reason),
+        "created_at": time_text(call.created_at),
+        "updated_at": time_text(call.updated_at),
+    }
+
+
+def timeline_document(
+    call: Call, events: Iterable[EventRecord], attempts: Iterable[Attempt]
+) -> dict[str, Any]:
+    """Return the call object with its `events` and its dial `attempts`."""
+    return {
+        **call_document(call),
+        "events": [event_document(event) for event in events],
+        "attempts": [attempt_document(attempt) for attempt in attempts],
+    }
+
+
+def event_document(event: EventRecord) -> dict[str, Any]:
+    """Return one event of a call: what was reported, by whom, when, and what became of it."""
+    return {
+        "id": event.id,
+        "call_id": event.call_id,
+        "name": event.name,
+        "source": event.source,
+        "provider": event.provider or None,
+        "occurred_at": time_text(event.occurred_at),
+        "received_at": time_text(event.received_at),
+        "outcome": event.outcome.value,
+        "detail": event.detail,
+        "status_after": None if event.status_after is None else event.status_after.value,
+    }
+
+
+def attempt_document(attempt: Attempt) -> dict[str, Any]:
+    """Return one dial request and where it stands."""
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "state": attempt.state.value,
+        "to": attempt.to,
+        "from_number": attempt.from_number,
+        "message": attempt.message,
+        "vendor_code": attempt.vendor_code,
+        "http_status": attempt.http_status,
+        "looks": attempt.looks,
+        "next_look_at": time_text(attempt.next_look_at),
+        "created_at": time_text(attempt.created_at),
+        "settled_at": time_text(attempt.settled_at),
+    }
+
+
+def credential_document(credential: Credential, webhooks: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return an account without its secrets; `webhooks` is None while no public URL is configured."""
+    return {
+        "id": credential.id,
+        "provider": credential.provider,
+        "name": credential.name,
+        "account_ref": credential.account_ref,
+        "key": credential.key,
+        "webhooks": None if webhooks is None else dict(webhooks),
+        "exclusive": credential.exclusive,
+        "created_at": time_text(credential.created_at),
+    }
+
+
+def account_document(account: AccountInfo) -> dict[str, Any]:
+    """Return what the carrier says about an account."""
+    return asdict(account)
+
+
+def number_document(number: Number, assignments: Sequence[Assignment]) -> dict[str, Any]:
+    """Return a number with whom it serves; assignments of other numbers are left out."""
+    return {
+        "id": number.id,
+        "e164": number.e164,
+        "country": number.country,
+        "area_code": number.area_code,
+        "credential_id": number.credential_id,
+        "provider": number.provider,
+        "assignments": [
+            {"agent_id": each.agent_id, "direction": each.direction.value}
+            for each in assignments
+            if each.number_id == number.id
+        ],
+        "last_used_at": time_text(number.last_used_at),
+        "created_at": time_text(number.created_at),
+    }
+
+
+def agent_document(agent: Agent) -> dict[str, Any]:
+    """Return an agent. An agent that connects by a function shows the kind "function"."""
+    connect = agent.connect
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "connect": step_document(connect)
+        if isinstance(connect, Stream | Sip | Forward)
+        else {"kind": "function"},
+        "settings": plain(agent.settings.as_dict()),
+        "fallback": [step_document(step) for step in agent.fallback],
+        "max_concurrent_calls": agent.max_concurrent_calls,
+        "caller_id_strategy": agent.caller_id_strategy.value,
+    }
+
+
+_KINDS: Final[Mapping[type[Any], str]] = {
+    Stream: "stream",
+    Sip: "sip",
+    Forward: "forward",
+    NextAgent: "agent",
+    Say: "say",
+    TakeMessage: "message",
+    Reject: "reject",
+}
+
+
+def step_document(step: FallbackStep) -> dict[str, Any]:
+    """Return a connection or a step of a fallback chain: its `kind` and its fields."""
+    return {"kind": _KINDS[type(step)], **plain(_fields(step))}
+
+
+def _fields(step: FallbackStep) -> dict[str, Any]:
+    names = type(step).__dataclass_fields__
+    return {name: getattr(step, name) for name in names if getattr(step, name) not in (None, {})}
+
+
+def time_text(value: datetime | None) -> str | None:
+    """Return a time as the public API writes it, "2026-03-01T12:00:00.123Z", or None."""
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(value: Any) -> Any:
+    """Return `value` in JSON's own types: words of closed sets as text, mappings as objects."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _cost(call: Call) -> dict[str, str] | None:
+    if call.cost is None:
+        return None
+    return {"amount": format(call.cost.amount, "f"), "currency": call.cost.currency}
+
+
+def _recording(recording: Recording | None) -> dict[str, Any] | None:
+    """The carrier's own address of the recording stays inside: `Gateway.fetch_recording` streams it."""
+    if recording is None:
+        return None
+    return {
+        "ref": recording.ref,
+        "duration_seconds": recording.duration_s,
+        "channels": recording.channels,
+        "is_message": recording.is_message,
+    }
+
+
+def _end_reason(reason: EndReason | None) -> dict[str, Any] | None:
+    if reason is None:
+        return None
+    return {
+        "who": reason.who.value,
+        "why": reason.why.value,
+        "retry": reason.retry.value,
+        "carrier": {name: word for name, word in asdict(reason.carrier).items() if word},
+        "reconciled": reason.reconciled,
+        "contradictory": reason.contradictory,
+    }
