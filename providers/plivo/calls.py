@@ -1,4 +1,8 @@
-"""Calls out through Plivo's REST API: what is sent to dial, and how its call objects are read. Pure."""
+"""Calls out through Plivo's REST API: what is sent to dial, and how its call objects are read. Pure.
+
+Source: Plivo "Make a call" (https://docs.plivo.com/docs/voice/api/call/make-a-call, read 2026-11) and the pages on
+retrieving calls.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ MAX_DURATION_S: Final = Range(low=1, high=86_400)
 # Plivo bills in the account's currency and names it nowhere; US dollars unless the account is Indian.
 CURRENCY: Final = "USD"
 
-# Retries for every callback of ours (https://www.plivo.com/docs/voice/concepts/callbacks, read 2026-11): by default
+# Retries for every callback of ours (page on callback timeouts and retries, read 2026-11): by default
 # Plivo repeats only after a connect or read timeout, once. 4 x (2 s + 10 s) stays below its total of 55 s.
 RETRIES: Final = "#ct=2000&rt=10000&rc=3&rp=all"
 

@@ -1,12 +1,11 @@
 """Instructions as Plivo XML documents. Pure; written with `gateway.xml`, not with the SDK's builder.
 
-Source: Plivo "XML reference" (https://www.plivo.com/docs/voice/xml/overview, read 2026-11). A document that runs out
-ends the call, so each one ends with a `<Redirect>` to the next step, an `action`, or a `<Hangup>`.
+Source: Plivo's XML reference (https://docs.plivo.com/docs/voice/xml/request and its siblings, read 2026-11). A document
+that runs out ends the call, so each one ends with a `<Redirect>` to the next step, an `action`, or a `<Hangup>`.
 """
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote
@@ -32,7 +31,7 @@ Attributes: TypeAlias = dict[str, str | int | bool | None]
 
 # What the two plain voices speak; other languages need a named Amazon Polly voice, and a pair that Plivo does not know
 # ends the call with code 8011. The first of a tongue stands in for its other countries.
-# Source: Plivo "Speak element" (https://www.plivo.com/docs/voice/xml/speak, read 2026-11).
+# Source: Plivo "Speak element" (XML reference, read 2026-11).
 LANGUAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "da": ("da-DK",),
     "de": ("de-DE",),
@@ -53,8 +52,6 @@ _REASON: Final = {RejectAs.BUSY: "busy", RejectAs.REJECTED: "rejected"}
 CONTENT_TYPE: Final = "application/xml"
 MEDIA: Final = "audio/x-mulaw;rate=8000"
 EXTRA_HEADERS_BYTES: Final = 512
-
-_PLAIN: Final = frozenset((string.ascii_letters + string.digits).replace("Z", "").encode())
 
 _SILENCE_S: Final = 5  # ends a message
 _GREETING_S: Final = 30  # of a machine, at most
@@ -145,7 +142,7 @@ def _reject(call: LiveCall, instruction: Reject) -> list[str]:
 
 
 def _hang_up(call: LiveCall, instruction: HangUp) -> list[str]:
-    """A bare `<Hangup/>` would first answer, and bill, an inbound call."""
+    """By one page a bare `<Hangup/>` first answers, and bills; by another it rejects: so the reason is said."""
     is_open = call.direction is Direction.INBOUND and not call.answered
     return [_hangup(_REASON[RejectAs.REJECTED] if is_open else None)]
 
@@ -206,11 +203,12 @@ def spoken_language(language: str) -> str:
 
 
 def extra_headers(parameters: Mapping[str, str]) -> str:
-    """Return `name=value,...` in letters and digits only, as `extraHeaders` takes it.
+    """Return `name=value,...`, the text that `extraHeaders` takes.
 
-    Every other byte of the UTF-8 text, and the letter Z itself, becomes `Z` and two hex digits, so that replacing Z by
-    % and percent-decoding each name and value gives back what was meant ("call_id" -> "callZ5Fid"). An agent id that
-    does not fit is left out: the agent learns it by claiming the token.
+    Names and values stay as they are while they hold letters, digits and `-_.~` only (`call_id`, a UUID, the token);
+    every other byte of their UTF-8 text is percent-encoded, so no separator can stand inside one. Plivo's pages restrict
+    `sipHeaders` to letters and digits and say nothing of `extraHeaders`: that `_`, `-` and `%` pass is unconfirmed. An
+    agent id that does not fit is left out: the agent learns it by claiming the token.
 
     Raises:
         UnsupportedFeature: the rest is longer than 512 bytes.
@@ -227,5 +225,4 @@ def extra_headers(parameters: Mapping[str, str]) -> str:
 
 
 def _escaped(value: str) -> str:
-    kept = (chr(byte) if byte in _PLAIN else f"Z{byte:02X}" for byte in value.encode("utf-8", "replace"))
-    return "".join(kept)
+    return quote(value, safe="", encoding="utf-8", errors="replace")

@@ -1,7 +1,6 @@
 """The account and its numbers, as Plivo's REST API lists them. Pure.
 
-Source: Plivo "Account" and "Number" resources (https://www.plivo.com/docs/account/api/account and
-https://www.plivo.com/docs/numbers/api/account-phone-number, read 2026-11).
+Source: Plivo's API reference, resources Account and Number (plivo.com/docs, read 2026-11).
 """
 
 from __future__ import annotations

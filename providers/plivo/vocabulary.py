@@ -45,7 +45,7 @@ def _unanswered(cause: EndCause) -> EndRule:
 # An answer, action, transfer or redirect URL of ours that Plivo could not use. The call may be answered, and billed.
 _OUR_ANSWER: Final = EndRule(_C.APPLICATION_ERROR, ended_by=EndedBy.US)
 
-# Source: Plivo "Hangup causes and sources" (https://www.plivo.com/docs/voice/troubleshooting/hangup-causes, read
+# Source: Plivo "Standard Plivo hangup causes" (https://docs.plivo.com/docs/voice/troubleshooting/hangup-causes, read
 # 2026-11), field HangupCauseCode of the hangup request and hangup_cause_code of the call detail record. 4210, 4240,
 # 4250 and 5030 are in Plivo's guides only.
 END_BY_CODE: Final[Mapping[str, EndRule]] = {
@@ -112,8 +112,8 @@ END_BY_CODE: Final[Mapping[str, EndRule]] = {
     "9110": _unanswered(_C.NO_ANSWER),  # the leg did not press the confirm key
 }
 
-# Source: Plivo "Hangup causes and sources", field HangupCause (and DialHangupCause): raw telephony names. Six are
-# confirmed by Plivo's guides, six more by its sample code, the rest are FreeSWITCH names (unconfirmed).
+# Source: Plivo's guides and samples (read 2026-11), field HangupCause (and DialHangupCause): raw telephony names. Six
+# are confirmed by Plivo's guides, six more by its sample code, the rest are FreeSWITCH names (unconfirmed).
 END_BY_CAUSE: Final[Mapping[str, EndRule]] = {
     "NORMAL_CLEARING": EndRule(_C.HUNG_UP),
     "USER_BUSY": _unanswered(_C.BUSY),
@@ -150,9 +150,9 @@ class StatusRule:
     end: EndRule | None = None
 
 
-# Source: Plivo "Call API: callbacks" and "XML request parameters" (https://www.plivo.com/docs/voice/api/call and
-# https://www.plivo.com/docs/voice/xml/request, read 2026-11), field CallStatus. One page says that the hangup request
-# always carries `completed`, so that word alone proves nothing.
+# Source: Plivo "XML request" (https://docs.plivo.com/docs/voice/xml/request, read 2026-11) and the pages on the call
+# API and on dial status reporting, field CallStatus. One page says that the hangup request always carries
+# `completed`, so that word alone proves nothing.
 CALL_STATUS: Final[Mapping[str, StatusRule]] = {
     "queued": StatusRule(),
     "ringing": StatusRule(ringing=True),
@@ -165,7 +165,7 @@ CALL_STATUS: Final[Mapping[str, StatusRule]] = {
     "failed": StatusRule(end=EndRule(_C.CARRIER_ERROR)),
 }
 
-# Source: Plivo "Hangup causes and sources", field HangupSource. Both spellings of the callee occur.
+# Source: Plivo "Standard Plivo hangup causes", field HangupSource. Both spellings of the callee occur.
 ENDED_BY: Final[Mapping[str, EndedBy]] = {
     "Caller": EndedBy.CALLER,
     "Call recipient": EndedBy.CALLEE,
@@ -189,8 +189,8 @@ class Report(StrEnum):
     END = "end"
 
 
-# Source: Plivo "Call API: callbacks", field Event. It may be missing on an Application's hangup request; its value on
-# redirect, action and transfer requests is unconfirmed.
+# Source: Plivo's page on the callbacks of the call API (read 2026-11), field Event. It may be missing on an
+# Application's hangup request; its value on redirect, action and transfer requests is unconfirmed.
 EVENT: Final[Mapping[str, Report]] = {
     "StartApp": Report.START,
     "Ring": Report.RING,
@@ -198,17 +198,18 @@ EVENT: Final[Mapping[str, Report]] = {
     "Hangup": Report.END,
 }
 
-# Source: Plivo "Machine detection" (https://www.plivo.com/docs/voice/concepts/answering-machine-detection, read
-# 2026-11), field Machine. Plivo reports machines only; an old page writes `machine_detection` on the hangup request.
+# Source: Plivo's pages on machine detection (read 2026-11), field Machine. Plivo reports machines only; an old page
+# writes `machine_detection` on the hangup request.
 MACHINE: Final[Mapping[str, AnsweredBy]] = {
     "true": AnsweredBy.MACHINE,
     "machine_detection": AnsweredBy.MACHINE,
 }
 
-# Source: Plivo "Machine detection", field IfMachine: what Plivo does next. It adds nothing: 9100 follows a `hangup`.
+# Source: Plivo's pages on machine detection, field IfMachine: what Plivo does next. It adds nothing: 9100 follows a
+# `hangup`.
 IF_MACHINE: Final = frozenset({"continue", "hangup"})
 
-# Source: Plivo "Dial element" (https://www.plivo.com/docs/voice/xml/dial, read 2026-11), field DialStatus of the
+# Source: Plivo "Dial element" (https://docs.plivo.com/docs/voice/xml/dial, read 2026-11), field DialStatus of the
 # action request: the end of the step, never the status of the call.
 DIAL_STATUS: Final[Mapping[str, StepOutcome]] = {
     "completed": StepOutcome.OVER,
@@ -228,9 +229,9 @@ DIAL_ACTION: Final[Mapping[str, StepOutcome | None]] = {
     "digits": None,
 }
 
-# Source: Plivo "Audio streaming" (https://www.plivo.com/docs/voice-agents/audio-streaming, read 2026-11), field Event
-# of the statusCallbackUrl request. Two schemes are published; both are accepted. A stream that stops leads to the next
-# element of the document, and only that request ends the step.
+# Source: Plivo "AudioStream element" (https://docs.plivo.com/docs/voice/xml/audiostream, read 2026-11), field Event
+# of the statusCallbackUrl request. Two schemes are published; both are accepted. A stream that stops leads to the
+# next element of the document, and only that request ends the step.
 STREAM_EVENT: Final[Mapping[str, StepOutcome | None]] = {
     "StartStream": StepOutcome.JOINED,
     "StopStream": None,
@@ -241,7 +242,7 @@ STREAM_EVENT: Final[Mapping[str, StepOutcome | None]] = {
     "failed": StepOutcome.FAILED,
 }
 
-# Source: Plivo "Audio streaming", fields StatusReason and Error: why a stream stopped.
+# Source: Plivo's pages on audio streaming, fields StatusReason and Error: why a stream stopped.
 STREAM_REASON: Final[Mapping[str, StepOutcome | None]] = {
     "completed": None,
     "connection_failed": StepOutcome.FAILED,
@@ -250,13 +251,13 @@ STREAM_REASON: Final[Mapping[str, StepOutcome | None]] = {
     "buffer_overflow": StepOutcome.FAILED,
 }
 
-# Source: Plivo "Call API: callbacks", field Direction.
+# Source: Plivo "XML request", field Direction.
 DIRECTION: Final[Mapping[str, Direction]] = {
     "inbound": Direction.INBOUND,
     "outbound": Direction.OUTBOUND,
 }
 
-# Source: Plivo "STIR/SHAKEN" (https://www.plivo.com/docs/voice/concepts/stir-shaken, read 2026-11), fields
+# Source: Plivo "STIR/SHAKEN" (https://docs.plivo.com/docs/voice/concepts/stir-shaken, read 2026-11), fields
 # STIRAttestation and STIRVerification. `Verified` means level A; `Not Verified` means B or C, without telling which.
 ATTESTATION: Final[Mapping[str, str]] = {"A": "A", "B": "B", "C": "C"}
 VERIFICATION: Final[Mapping[str, str | None]] = {
@@ -265,8 +266,8 @@ VERIFICATION: Final[Mapping[str, str | None]] = {
     "Not Applicable": None,
 }
 
-# Source: Plivo "API overview: HTTP status codes" (https://www.plivo.com/docs/voice/api/overview, read 2026-11): why a
-# dial was refused. 402 is not in Plivo's list (unconfirmed).
+# Source: Plivo's table of HTTP status codes (API reference, read 2026-11): why a dial was refused. 402 is not in
+# Plivo's list (unconfirmed).
 REFUSED_BY_STATUS: Final[Mapping[int, EndCause]] = {
     400: _C.REQUEST_REFUSED,
     401: _C.ACCOUNT,

@@ -1,8 +1,9 @@
 """Plivo's webhooks: signature V3 over the URL and the fields, and what each request says. Pure; no SDK.
 
 V3 only: V2 leaves the fields unsigned, so a captured header would pass any body. Our own verifier, because the SDK's
-raises on input that a stranger chooses (another method, a percent-encoded byte above ASCII). Source: Plivo "Signature
-validation" (https://www.plivo.com/docs/voice/concepts/signature-validation, read 2026-11) and the SDK's signing code.
+raises on input that a stranger chooses (another method, a percent-encoded byte above ASCII). Source: Plivo
+"Validation" (https://docs.plivo.com/docs/voice/xml/request/validation, read 2026-11), the published vectors, and the
+SDK's signing code.
 """
 
 from __future__ import annotations
