@@ -421,7 +421,7 @@ def test_a_caller_talks_to_an_agent_over_its_media_socket(desk: Desk) -> None:
         found = desk.finish(call)
     assert found.status is CallStatus.COMPLETED
     assert desk.steps == [StepOutcome.JOINED, StepOutcome.OVER]
-    assert agent.first[0]["extra_headers"] == f"callZ5Fid=cZ2D1,agentZ5Fid=ZC3Z84,token={'f' * 32}"
+    assert agent.first[0]["extra_headers"] == f"call_id=c-1,agent_id=%C3%84,token={'f' * 32}"
     assert any(heard[0] == "audio" for heard in call.heard)
     assert {event.step_token for event in desk.events if event.step} == {"step2"}
 

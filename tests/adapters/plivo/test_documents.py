@@ -251,9 +251,9 @@ def test_any_text_gives_a_document_with_the_intended_tree(words: str, parameters
 
 
 def _read_back(header: str) -> dict[str, str]:
-    """What an agent does with the header: Z for %, then percent-decoding."""
+    """What an agent does with the header."""
     pairs = [pair.split("=") for pair in header.split(",")]
-    return {unquote(name.replace("Z", "%")): unquote(value.replace("Z", "%")) for name, value in pairs}
+    return {unquote(name): unquote(value) for name, value in pairs}
 
 
 @settings(max_examples=150, deadline=None)
@@ -265,10 +265,11 @@ def _read_back(header: str) -> dict[str, str]:
         max_size=3,
     )
 )
-def test_stream_parameters_are_letters_and_digits_and_can_be_read_back(parameters: dict[str, str]) -> None:
+def test_stream_parameters_never_hold_a_separator_and_can_be_read_back(parameters: dict[str, str]) -> None:
     header = extra_headers(parameters)
-    assert header.replace(",", "").replace("=", "").isascii()
-    assert header.replace(",", "").replace("=", "").isalnum() or set(header) <= {",", "="}
+    assert header.isascii()
+    assert header.count("=") == len(parameters)
+    assert header.count(",") == len(parameters) - 1
     assert _read_back(header) == parameters
 
 
@@ -281,15 +282,15 @@ def test_the_gateways_own_parameters_look_like_this() -> None:
         }
     )
     assert said == (
-        "callZ5Fid=0190a1b2Z2D0000Z2D7000Z2D8000Z2D000000000000,"
-        "agentZ5Fid=GrZC3ZB6ZC3Z9FeZ20Z5AZ2CZ201Z3D2,"
+        "call_id=0190a1b2-0000-7000-8000-000000000000,"
+        "agent_id=Gr%C3%B6%C3%9Fe%20Z%2C%201%3D2,"
         "token=5f0c2e9a7b4d41c6a1e8f3d2c0b9a876"
     )
 
 
 def test_an_agent_id_that_does_not_fit_is_left_out_but_nothing_else_is() -> None:
     said = extra_headers({"call_id": "c1", "agent_id": "é" * 100, "token": "t1"})
-    assert said == "callZ5Fid=c1,token=t1"
+    assert said == "call_id=c1,token=t1"
     with pytest.raises(UnsupportedFeature, match="512 bytes"):
         extra_headers({"call_id": "c1", "token": "t1", "story": "x" * 512})
 
