@@ -152,7 +152,7 @@ def test_the_ends_of_the_ranges_are_taken(join: int, longest: int) -> None:
     adapter.check_dial(replace(DIAL, join_timeout_s=join, max_duration_s=longest))
 
 
-# -- outcome classes: reliability, 5.2 --------------------------------------------------------------------------------
+# -- outcome classes ---------------------------------------------------------------------------------------------
 
 
 def test_a_created_call_is_accepted_with_its_id() -> None:
