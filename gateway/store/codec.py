@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from gateway.errors import ConfigurationError, SchemaMismatch, ValidationError
@@ -132,8 +132,9 @@ def write_settings(settings: CallSettings) -> str:
     return write_json(settings.as_dict())
 
 
+@lru_cache(maxsize=512)
 def read_settings(text: str) -> CallSettings:
-    """Read call settings; fields of a newer gateway are ignored."""
+    """Read call settings; fields of a newer gateway are ignored. Most calls of an agent have the same ones."""
     known = {f.name for f in dataclasses.fields(CallSettings)}
     return _guarded(
         "CallSettings",

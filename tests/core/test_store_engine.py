@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -151,6 +150,35 @@ def test_a_server_that_is_gone_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         Store.open("postgresql://someone:canary@127.0.0.1:1/nothing")
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.postgres
+def test_a_connection_that_breaks_inside_a_transaction_leaves_nothing_and_the_next_one_works(
+    postgres_store: Store,
+) -> None:
+    store = postgres_store
+    break_it = text("SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(StoreUnavailable), store.transaction() as tx:  # noqa: PT012 - the block is the transaction
+        upkeep.put_meta(tx, "broken", "red")
+        tx.rows(break_it)
+    assert upkeep.find_meta(store, "broken") is None
+    with pytest.raises(StoreUnavailable):
+        store.rows(break_it)
+    with store.transaction() as tx:
+        upkeep.put_meta(tx, "mended", "yes")
+    assert upkeep.find_meta(store, "mended") == "yes"
+
+
+@pytest.mark.postgres
+def test_a_row_held_by_another_worker_is_unavailable_after_the_lock_timeout(postgres_store: Store) -> None:
+    from gateway.store import agents
+
+    put_agent(postgres_store, id="held")
+    with postgres_store.transaction() as first:
+        agents.load_agent_for_update(first, "default", "held")
+        with pytest.raises(StoreUnavailable), postgres_store.transaction() as second:  # noqa: PT012
+            second.write(text("SET LOCAL lock_timeout = '50ms'"))
+            agents.load_agent_for_update(second, "default", "held")
 
 
 # -- the schema -----------------------------------------------------------------------------------------------------
@@ -308,17 +336,12 @@ def test_a_database_url_that_names_no_lasting_database_is_refused(url: str) -> N
         Store.open(url)
 
 
-def test_a_read_only_file_is_unavailable_for_writing(sqlite: Store, path: Path, tmp_path: Path) -> None:
+def test_a_database_that_turned_read_only_is_unavailable(sqlite: Store) -> None:
+    with pytest.raises(StoreUnavailable, match="read-only"), sqlite.transaction() as tx:  # noqa: PT012
+        tx.write(text("PRAGMA query_only=ON"))
+        upkeep.put_meta(tx, "colour", "red")
+    assert upkeep.find_meta(sqlite, "colour") is None
     sqlite.close()
-    if os.geteuid() == 0:
-        pytest.skip("root may write to any file")
-    frozen = tmp_path / "frozen"
-    frozen.mkdir()
-    shutil.copy(path, frozen / "gateway.db")
-    (frozen / "gateway.db").chmod(0o400)
-    frozen.chmod(0o500)
-    with pytest.raises((StoreUnavailable, ConfigurationError)):
-        opened(frozen / "gateway.db")
 
 
 def test_the_password_is_in_no_name_of_the_database() -> None:
