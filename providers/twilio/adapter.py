@@ -92,7 +92,7 @@ class TwilioProvider(Provider):
             "The price is known some minutes after the end, and covers the connection only.",
             "An unknown dial is found by its two numbers and its time, not by its token.",
             "Asking for a call tells neither a SIP code nor an error code: a failed call then has no closer cause.",
-            "An inbound call has no limit of its own: the gateway ends it.",
+            "An inbound call on a media stream has no limit at Twilio: the sweeper ends it, up to 15 minutes late.",
             "A forward rings for at least 5 s.",
             "A stream parameter's name and value stay below 500 characters together.",
         ),
