@@ -92,7 +92,7 @@ class PlivoProvider(Provider):
             "a message is left after 2 s of silence, 30 s at most: Plivo does not tell when a greeting is over",
             "webhook times are in the console's time zone without offset: our own time of receipt counts",
             "costs are taken for US dollars: no request names the currency",
-            "stream parameters: 512 bytes of letters and digits; other characters travel as Z and two hex digits",
+            "stream parameters: 512 bytes; other characters than letters, digits and -_.~ travel percent-encoded",
             "spoken text: 16 languages, with the plain voices",
             "the upper end of the join timeout is ours: Plivo publishes none",
             "account calls per second: 2, more are queued at Plivo, not refused",

@@ -206,9 +206,11 @@ def extra_headers(parameters: Mapping[str, str]) -> str:
     """Return `name=value,...`, the text that `extraHeaders` takes.
 
     Names and values stay as they are while they hold letters, digits and `-_.~` only (`call_id`, a UUID, the token);
-    every other byte of their UTF-8 text is percent-encoded, so no separator can stand inside one. Plivo's pages restrict
-    `sipHeaders` to letters and digits and say nothing of `extraHeaders`: that `_`, `-` and `%` pass is unconfirmed. An
-    agent id that does not fit is left out: the agent learns it by claiming the token.
+    every other byte of their UTF-8 text is percent-encoded, so no separator can stand inside one. An agent id that does
+    not fit is left out: the agent learns it by claiming the token.
+
+    Plivo's "AudioStream element" page allows letters and digits only: that `_`, `-`, `.`, `~` and `%` pass is
+    unconfirmed. The name and value of `token` keep to the page.
 
     Raises:
         UnsupportedFeature: the rest is longer than 512 bytes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 from gateway.interface import Capabilities, Hook
 from gateway.registry import BUILT_IN, open_provider
@@ -56,6 +57,11 @@ def test_the_cost_comes_with_the_end() -> None:
 
 def test_no_time_is_signed_and_numbers_can_be_set_up() -> None:
     assert (CAN.signs_timestamp, CAN.number_setup) == (False, True)
+
+
+def test_a_dial_cannot_start_a_recording() -> None:
+    assert not CAN.records_from_dial
+    assert dial_params(replace(DIAL, record=True)) == dial_params(DIAL)
 
 
 def test_every_documented_event_is_one_report() -> None:
