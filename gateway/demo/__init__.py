@@ -1,0 +1,94 @@
+"""`gateway demo`: the whole product on one machine, with no account, in some ten seconds.
+
+It starts a carrier simulator, an echo agent and a real gateway server on loopback, sets up an account at each carrier,
+and plays every way a call can go on all of them at once. Then it holds what the gateway says against what the
+simulator's own exchange knows. Nothing stays behind: no process, no file.
+
+| module | what |
+| --- | --- |
+| `stage` | what is started and stopped: simulator, agent, server process, accounts |
+| `scenarios` | what is played: one table |
+| `playing` | plays it, all at once |
+| `truth` | what the gateway must say about what really happened |
+| `report` | the figures at the end, for people and for programs |
+| `show` | how it looks: a live table, plain lines, or one JSON document |
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from gateway.demo.playing import play, rehearsed
+from gateway.demo.report import Report, gather
+from gateway.demo.show import Screen, open_screen
+from gateway.demo.stage import AREA_CODES, open_stage
+from gateway.errors import ConfigurationError
+from gateway.registry import BUILT_IN
+
+SPEED: Final = 10.0
+INTERRUPTED: Final = 130
+
+
+def run(*, as_json: bool = False, speed: float = SPEED, providers: Sequence[str] = ()) -> int:
+    """Play the demo; return the exit code: 0 when gateway and exchange agree on every call, 1 when not, 130 stopped.
+
+    Args:
+        as_json: print one JSON document at the end instead of anything for people.
+        speed: how many times faster than life the phones are.
+        providers: carriers to play; none: all of them.
+
+    Raises:
+        ConfigurationError: no such carrier, the simulator's extra is not installed, the server does not start.
+    """
+    chosen = tuple(dict.fromkeys(providers)) or tuple(sorted(BUILT_IN, reverse=True))
+    _check(chosen, speed)
+    screen = open_screen(chosen, as_json=as_json)
+    try:
+        with _stopped_by_signals():
+            report = _run(screen, chosen, speed)
+    except KeyboardInterrupt:
+        screen.stopped()
+        return INTERRUPTED
+    return 0 if report.agrees else 1
+
+
+def _check(providers: Sequence[str], speed: float) -> None:
+    unknown = [name for name in providers if name not in BUILT_IN]
+    if unknown or len(providers) > len(AREA_CODES):
+        raise ConfigurationError(f"no carrier {unknown[0][:40]!r} in the demo; known: {', '.join(BUILT_IN)}")
+    if not 0.5 <= speed <= 50:
+        raise ConfigurationError("speed: give 0.5 to 50; at 10 a phone that rings 20 s rings 2 s")
+
+
+def _run(screen: Screen, providers: Sequence[str], speed: float) -> Report:
+    screen.opening()
+    with open_stage(providers, speed, screen.step) as stage, rehearsed(stage) as (scenes, stopping):
+        began = time.monotonic()
+        with screen.playing(scenes):
+            play(scenes, stopping, screen.over)
+        report = gather(stage, scenes, time.monotonic() - began)
+        screen.closing(report)
+    return report
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Have a termination or a closed terminal stop the demo as Ctrl-C does: in order, leaving nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["run"]

@@ -1,0 +1,111 @@
+"""The demo's figures, once everything has been played: for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.demo.playing import Scene
+from gateway.demo.stage import Stage
+from gateway.demo.truth import Check
+from gateway.showing import call_document, event_document
+from gateway.status import Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of the demo. `checks` are about the whole; each scene has its own."""
+
+    scenes: Sequence[Scene]
+    checks: Sequence[Check]
+    seconds: float
+    webhooks: int
+    frames_echoed: int
+    server_log: str
+
+    @property
+    def agreeing(self) -> int:
+        """How many calls are as they must be."""
+        return sum(scene.agrees for scene in self.scenes)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything is as it must be."""
+        return self.agreeing == len(self.scenes) and all(check.ok for check in self.checks)
+
+
+def gather(stage: Stage, scenes: Sequence[Scene], seconds: float) -> Report:
+    """Count what was played. Call it while the stage still stands."""
+    sent = stage.sim.journal.webhooks()
+    return Report(
+        scenes=scenes,
+        checks=[_check_dials(stage, scenes), _check_refusals(sent)],
+        seconds=seconds,
+        webhooks=len(sent),
+        frames_echoed=sum(conversation.frames_out for conversation in stage.agent.conversations),
+        server_log=stage.server.log_tail(),
+    )
+
+
+def _check_dials(stage: Stage, scenes: Sequence[Scene]) -> Check:
+    """Nobody was rung twice: as many requests for a call as calls."""
+    placed = sum(scene.scenario.direction is Direction.OUTBOUND for scene in scenes)
+    dials = len(stage.sim.dials())
+    return Check(
+        name="dials", ok=dials == placed, detail=f"{placed} calls placed with {dials} requests, one for each"
+    )
+
+
+def _check_refusals(sent: Sequence[Any]) -> Check:
+    """Every true webhook was taken, every forged one refused."""
+    wrong = [
+        each for each in sent if each.data["status"] != (403 if "forged" in each.data["faults"] else 200)
+    ]
+    faults = [name for each in sent for name in each.data["faults"]]
+    told = f"{len(sent)} sent and signed, {faults.count('forged')} of them forged and refused"
+    detail = (
+        told if not wrong else f"{told}; {len(wrong)} were not answered as they must be: {_answers(wrong)}"
+    )
+    return Check(name="webhooks", ok=not wrong, detail=detail)
+
+
+def _answers(entries: Sequence[Any]) -> str:
+    said = [f"{e.provider} {e.data['event']} {e.data['status'] or e.data['error']}" for e in entries]
+    return ", ".join(said[:5])
+
+
+# -- for programs --------------------------------------------------------------------------------------------------
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report as one JSON-able document."""
+    return {
+        "agrees": report.agrees,
+        "calls": [_scene_document(scene) for scene in report.scenes],
+        "checks": [_check_document(check) for check in report.checks],
+        "seconds": round(report.seconds, 2),
+        "webhooks": report.webhooks,
+        "frames_echoed": report.frames_echoed,
+    }
+
+
+def _scene_document(scene: Scene) -> dict[str, Any]:
+    call, known = scene.latest(), scene.exchange_call
+    shown: Mapping[str, Any] = {} if call is None else {"call": call_document(call)}
+    timeline = {} if scene.agrees else {"events": [event_document(event) for event in scene.events()]}
+    return {
+        "scenario": scene.scenario.name,
+        "provider": scene.provider,
+        "direction": scene.scenario.direction.value,
+        "agrees": scene.agrees,
+        "truth": known.truth if known else None,
+        "ended_by": known.ended_by if known else None,
+        "checks": [_check_document(check) for check in scene.checks],
+        **shown,
+        **timeline,
+    }
+
+
+def _check_document(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "ok": check.ok, "detail": check.detail}

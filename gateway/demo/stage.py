@@ -1,0 +1,324 @@
+"""Everything a demo needs, started on loopback and stopped again: simulator, agent, gateway server, three accounts.
+
+The gateway server is a process of its own, the real `gateway serve`; this process embeds the library on the same
+SQLite file, as a call engine would. All files live in one temporary folder.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from gateway.errors import ConfigurationError, MissingExtra
+from gateway.gateway import Gateway
+from gateway.instructions import Say, Stream
+from gateway.models import DEFAULT_WORKSPACE, Agent, Credential
+from gateway.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from providers.simulator import Account, EchoAgent, Simulator
+
+HOST: Final = "127.0.0.1"
+START_TIMEOUT_S: Final = 60.0  # of the server process, on a machine that is busy with something else
+STOP_TIMEOUT_S: Final = 10.0
+
+ECHO: Final = "echo"
+DOWN: Final = "down"
+UNASSIGNED_TEXT: Final = "This demo number is not assigned to an agent. Goodbye."
+DOWN_TEXT: Final = "The agent of this demo number is down. This is its fallback message. Goodbye."
+VOICEMAIL_TEXT: Final = "This is the demo of the telephony gateway. Nobody needs to call back."
+
+AREA_CODES: Final = (
+    "415",
+    "212",
+    "303",
+    "617",
+    "206",
+    "312",
+)  # one for each carrier, so that no number is shared
+
+Say_ = Callable[[str], None]
+
+
+class Called(StrEnum):
+    """Our numbers, by what is behind them; each carrier's account holds one of each."""
+
+    ECHO = "echo"
+    UNASSIGNED = "unassigned"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One carrier's account, on both sides, and its numbers."""
+
+    provider: str
+    account: Account
+    credential: Credential
+    area_code: str
+
+    def number(self, called: Called) -> str:
+        """Return one of our numbers; 555-01xx is reserved for fiction."""
+        return f"+1{self.area_code}55501{tuple(Called).index(called):02}"
+
+    def phone(self, index: int) -> str:
+        """Return the number of somebody else's phone."""
+        return f"+1{self.area_code}55501{50 + index:02}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """What is running."""
+
+    folder: Path
+    sim: Simulator
+    agent: EchoAgent
+    gateway: Gateway
+    server: ServerProcess
+    lines: Mapping[str, Line] = field(default_factory=dict)
+
+
+@contextmanager
+def open_stage(providers: Sequence[str], speed: float, tell: Say_) -> Iterator[Stage]:
+    """Start everything; stop everything, whatever happens, and remove the folder.
+
+    Args:
+        tell: told, in one sentence each, what has been set up.
+
+    Raises:
+        MissingExtra: the simulator's library is not installed. ConfigurationError: the server does not start.
+    """
+    simulator = _import_simulator()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-demo-")))
+        stack.enter_context(_logging_to(folder / "demo.log"))
+        sim = stack.enter_context(simulator.Simulator(speed=speed))
+        tell(f"A carrier simulator plays {_listed(providers)} on {HOST}:{sim.port}.")
+        public_url = f"http://{HOST}:{free_port()}"
+        claim_url = f"{public_url}/voice/streams/{{token}}/claim"
+        agent = stack.enter_context(simulator.EchoAgent(claim_url=claim_url))
+        tell(f"An agent that echoes what it hears listens on {agent.url}.")
+        settings = load_settings(
+            config_file("demo.toml"),
+            env={},
+            database_url=f"sqlite:///{folder / 'gateway.db'}",
+            public_url=public_url,
+            bind=public_url.removeprefix("http://"),
+            base_urls={name: sim.base_url(name) for name in providers},
+            unassigned_message=UNASSIGNED_TEXT,
+        )
+        gateway = stack.enter_context(Gateway.open(settings, background=False))
+        server = stack.enter_context(ServerProcess(folder, settings))
+        stage = Stage(folder=folder, sim=sim, agent=agent, gateway=gateway, server=server)
+        stage.lines = _set_up(stage, providers)
+        tell("Three accounts were added, with three numbers each, and two agents.")
+        server.wait_ready()
+        tell(f"The gateway server (gateway serve, process {server.pid}) takes webhooks on {public_url}.")
+        yield stage
+
+
+def _import_simulator() -> Any:
+    try:
+        return import_module("providers.simulator")
+    except ImportError as error:
+        raise MissingExtra("the demo", "all") from error
+
+
+def _listed(providers: Sequence[str]) -> str:
+    names = [name.capitalize() for name in providers]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+# -- accounts, numbers, agents -------------------------------------------------------------------------------------
+
+
+def _set_up(stage: Stage, providers: Sequence[str]) -> dict[str, Line]:
+    gateway = stage.gateway
+    gateway.agents.put(Agent(id=ECHO, connect=Stream(stage.agent.url)))
+    nobody = Stream(f"ws://{HOST}:{free_port()}/media")
+    gateway.agents.put(Agent(id=DOWN, connect=nobody, fallback=(Say(DOWN_TEXT),)))
+    return {
+        provider: _add_line(stage, provider, area_code)
+        for provider, area_code in zip(providers, AREA_CODES, strict=False)
+    }
+
+
+def _add_line(stage: Stage, provider: str, area_code: str) -> Line:
+    """Open an account at the carrier, give it to the gateway, and give the gateway's URLs to the carrier."""
+    gateway, sim = stage.gateway, stage.sim
+    account = sim.add_account(provider, name="Demo")
+    secrets = dict(account.secrets)
+    if account.connection_id is not None:
+        secrets["connection_id"] = account.connection_id
+    credential = gateway.credentials.add(
+        provider, name=f"{provider} demo", exclusive=True, workspace_id=DEFAULT_WORKSPACE, **secrets
+    )
+    gateway.credentials.check(credential.id)
+    line = Line(provider=provider, account=account, credential=credential, area_code=area_code)
+    for called in Called:
+        sim.add_number(account, line.number(called))
+        gateway.numbers.add(line.number(called), credential=credential.id)
+    _give_urls(stage, line)
+    gateway.numbers.assign(line.number(Called.ECHO), agent=ECHO, inbound=True, outbound=True)
+    gateway.numbers.assign(line.number(Called.DOWN), agent=DOWN, inbound=True)
+    return line
+
+
+def _give_urls(stage: Stage, line: Line) -> None:
+    """Type the gateway's webhook URLs into the carrier's console, where this carrier has them."""
+    urls = stage.gateway.credentials.webhooks(line.credential)
+    if line.account.connection_id is not None:
+        stage.sim.configure_application(line.account, webhook_url=urls["events"], call_cost_in_webhooks=True)
+        return
+    for called in Called:
+        stage.sim.configure_number(
+            line.number(called),
+            voice_url=urls["answer"],
+            status_url=urls["status"],
+            fallback_url=urls["fallback"],
+        )
+
+
+# -- the server process --------------------------------------------------------------------------------------------
+
+
+class ServerProcess:
+    """`gateway serve` in a process group of its own. A context manager: started on entering, gone on leaving."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._folder = folder
+        self._log = folder / "server.log"
+        self._bind = settings.bind
+        self._environment = _environment(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ServerProcess:
+        with self._log.open("wb") as log:
+            self._process = self._start(log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        # Its own session: Ctrl-C reaches us alone, and then it is stopped in order.
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, with arguments of our own
+            _serve_command(),
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 before the start."""
+        return self._process.pid if self._process else 0
+
+    def wait_ready(self) -> None:
+        """Wait until it answers that it can do its work. Raises ConfigurationError with the end of its log."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                break
+            if self._answers():
+                return
+            time.sleep(0.05)
+        raise ConfigurationError(f"the gateway server did not start:\n{self.log_tail()}")
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(self._bind, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Ask it to stop; what is left of it after a while is killed."""
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_TIMEOUT_S)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_TIMEOUT_S)
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines it wrote."""
+        text = self._log.read_text("utf-8", "replace") if self._log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def _serve_command() -> list[str]:
+    return [sys.executable, "-c", "from gateway.cli import main; main()", "serve"]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of the server: ours, with the gateway's own settings in place of any that were there."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    ours = {
+        "GATEWAY_CONFIG": str(config_file("demo.toml")),
+        "GATEWAY_DATABASE_URL": settings.database_url,
+        "GATEWAY_PUBLIC_URL": settings.public_url or "",
+        "GATEWAY_BIND": settings.bind,
+        "GATEWAY_UNASSIGNED_MESSAGE": settings.unassigned_message,
+    }
+    carriers = {f"GATEWAY_{name.upper()}_BASE_URL": url for name, url in settings.base_urls.items()}
+    return {**inherited, **ours, **carriers}
+
+
+# -- small things --------------------------------------------------------------------------------------------------
+
+
+def config_file(name: str) -> Path:
+    """Return a file that an operator may edit: shipped inside the wheel, or in the repository's own folder."""
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / "_config" / name
+    return shipped if shipped.exists() else package.parent / "config" / name
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on, outside the range that outgoing connections are given."""
+    for _ in range(200):
+        port = random.randint(20_000, 32_000)  # noqa: S311 - any number will do
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ConfigurationError("no free port between 20000 and 32000 on 127.0.0.1")
+
+
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Send what libraries log into a file: a line in the middle of a live table would tear it."""
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
