@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,23 +21,14 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 
-from gateway.errors import ConfigurationError, Conflict, MissingExtra, SchemaMismatch, StoreUnavailable
+from gateway.errors import ConfigurationError, MissingExtra, StoreUnavailable
 from gateway.settings import mask_database_url
+from gateway.store.failures import damaged, translated
+from gateway.store.sqlite import BUSY_TIMEOUT_S, OLDEST_SQLITE, check_file, prepare_sqlite
 
-BUSY_TIMEOUT_S: Final = 5
 POOL_TIMEOUT_S: Final = 2  # R57: a queue for connections ends with 503 within 2 s
-SQLITE_PRAGMAS: Final[Mapping[str, str | int]] = {
-    "busy_timeout": BUSY_TIMEOUT_S * 1000,
-    "journal_mode": "wal",
-    "synchronous": 2,  # FULL
-    "foreign_keys": 1,
-}
-_SQLITE_MAGIC: Final = b"SQLite format 3\0"
-APPLICATION_ID: Final = 0x54474154  # "TGAT": in the header of our files from their first page on
-_OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +97,7 @@ class Store:
         """
         url = _checked_url(database_url)
         if url.get_backend_name() == "sqlite":
-            _check_file(Path(url.database or ""), read_only=read_only)
+            check_file(Path(url.database or ""), read_only=read_only)
         store = cls(url, _engine(url, "read", read_only), None if read_only else _engine(url, "write", False))
         try:
             store.ping()
@@ -196,7 +186,7 @@ class Store:
         with translated(), self._read.connect() as connection:
             found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
         if found != "ok":
-            raise _damaged()
+            raise damaged()
 
     @contextmanager
     def connection(self, *, write: bool) -> Iterator[Connection]:
@@ -213,64 +203,6 @@ class Store:
             if engine is not None:
                 engine.dispose()
         _OPEN.discard(self)
-
-
-# -- errors ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into the gateway's; no SQL and no value in any message."""
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict("what is stored already forbids this change") from None
-    except PoolTimeout:
-        raise StoreUnavailable("every database connection is in use") from None
-    except DBAPIError as error:
-        known = _known_error(error)
-        if known is None:
-            raise
-        raise known from error
-
-
-# Words in a driver's message -> what they mean to an operator. SQLite has only its messages to go by.
-_DAMAGED: Final = ("file is not a database", "malformed", "unsupported file format")
-_NO_TABLE: Final = ("no such table", "no such column", "has no column named")
-_UNAVAILABLE: Final = {
-    "locked": "another process holds the database's write lock",
-    "is full": "the disk is full",
-    "readonly": "the database is read-only",
-    "read-only": "the database is read-only",
-    "unable to open": "the database file cannot be opened",
-    "disk I/O error": "the disk reports an error",
-}
-
-
-def _known_error(error: DBAPIError) -> Exception | None:
-    said = str(error.orig)
-    if any(word in said for word in _DAMAGED):
-        return _damaged()
-    if any(word in said for word in _NO_TABLE) or type(error.orig).__name__ in (
-        "UndefinedTable",
-        "UndefinedColumn",
-    ):
-        return SchemaMismatch(
-            "the database lacks a table or column of this version: run `gateway db upgrade`"
-        )
-    for word, meaning in _UNAVAILABLE.items():
-        if word in said:
-            return StoreUnavailable(meaning)
-    if isinstance(error, OperationalError) or error.connection_invalidated:
-        return StoreUnavailable(f"the database does not take this now ({type(error.orig).__name__})")
-    return None
-
-
-def _damaged() -> ConfigurationError:
-    return ConfigurationError(
-        "the database file is damaged or is no SQLite database; nothing was changed: restore a backup, "
-        "or point GATEWAY_DATABASE_URL (database_url) at another file"
-    )
 
 
 # -- engines --------------------------------------------------------------------------------------------------------
@@ -292,7 +224,7 @@ def _checked_url(database_url: str) -> URL:
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise ConfigurationError(f"database_url names no file: {hint}")
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
         return url.set(drivername="sqlite")
     if backend in ("postgresql", "postgres"):
@@ -300,46 +232,6 @@ def _checked_url(database_url: str) -> URL:
             raise MissingExtra("PostgreSQL", "postgres")
         return url.set(drivername="postgresql+psycopg")
     raise ConfigurationError(f"database_url names {backend[:40]!r}, which is not supported: {hint}")
-
-
-def _check_file(path: Path, *, read_only: bool) -> None:
-    """Refuse a file that SQLite would take for new although something was there (R53)."""
-    if not path.exists():
-        if read_only:
-            raise ConfigurationError(f"there is no database {path}: run `gateway db upgrade` to make one")
-        if not path.parent.is_dir():
-            raise ConfigurationError(
-                f"there is no folder {path.parent} for the database: make it, or change database_url"
-            )
-        return
-    if not path.is_file():
-        raise ConfigurationError(f"{path} is not a file: change database_url")
-    head = _first_bytes(path)
-    if not head:
-        raise ConfigurationError(
-            f"{path} exists and is empty: if it was a database, restore its backup; if not, delete it and start again"
-        )
-    if not head.startswith(_SQLITE_MAGIC) or len(head) < 100:
-        raise _damaged()
-    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
-        raise ConfigurationError(
-            f"{path} is another program's database; nothing was changed: point GATEWAY_DATABASE_URL "
-            "(database_url) at another file"
-        )
-
-
-def _first_bytes(path: Path) -> bytes:
-    """Return the file's header; wait for it: a file that another process makes now is empty until its first page."""
-    try:
-        for _ in range(20):
-            with path.open("rb") as file:
-                head = file.read(100)
-            if head:
-                return head
-            time.sleep(0.05)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    return b""
 
 
 def _engine(url: URL, role: str, read_only: bool) -> Engine:
@@ -384,41 +276,6 @@ def _listen(engine: Engine, role: str, read_only: bool) -> None:
         @event.listens_for(engine, "begin")
         def on_begin(connection: Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def prepare_sqlite(connection: sqlite3.Connection, *, read_only: bool = False) -> None:
-    """Set the connection's pragmas and read them back (R48).
-
-    Raises:
-        ConfigurationError: one did not take: a network file system has no WAL.
-    """
-    for name in ("busy_timeout", "synchronous", "foreign_keys"):
-        connection.execute(f"PRAGMA {name}={SQLITE_PRAGMAS[name]}")
-    if not read_only:
-        _begin_file(connection)
-    for name, wanted in SQLITE_PRAGMAS.items():
-        if connection.execute(f"PRAGMA {name}").fetchone()[0] != wanted:
-            raise ConfigurationError(
-                f"SQLite does not take {name}={wanted} here: put the database on a local disk (a network file "
-                "system cannot keep it safe), or use PostgreSQL"
-            )
-
-
-def _begin_file(connection: sqlite3.Connection) -> None:
-    """Mark a new file as ours and switch it to WAL; nothing to do for a file that has both.
-
-    SQLite does not wait for the lock when the journal mode changes: two first openers would collide.
-    """
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 # -- fork -----------------------------------------------------------------------------------------------------------

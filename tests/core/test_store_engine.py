@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from gateway.errors import ConfigurationError, Conflict, SchemaMismatch, StoreUnavailable
 from gateway.store import Store, schema, upkeep
-from gateway.store.engine import APPLICATION_ID, SQLITE_PRAGMAS
+from gateway.store.sqlite import APPLICATION_ID, SQLITE_PRAGMAS
 from tests.storekit import T0, put_agent, put_credential
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +167,13 @@ def test_a_connection_that_breaks_inside_a_transaction_leaves_nothing_and_the_ne
     with store.transaction() as tx:
         upkeep.put_meta(tx, "mended", "yes")
     assert upkeep.find_meta(store, "mended") == "yes"
+
+
+@pytest.mark.postgres
+def test_a_server_without_that_database_names_the_setting(postgres_store: Store) -> None:
+    url = postgres_store.url.set(database="nothing_here").render_as_string(hide_password=False)
+    with pytest.raises(ConfigurationError, match="GATEWAY_DATABASE_URL"):
+        Store.open(url)
 
 
 @pytest.mark.postgres
