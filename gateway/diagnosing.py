@@ -172,7 +172,7 @@ def _check_credential(patient: _Patient, credential: Credential) -> Finding:
         return _problem(name, str(error))
     if account.status != "active":
         return _warning(name, f"{credential.provider}: the account is {account.status}")
-    return _ok(name, f"{credential.provider}: {account.name or account.account_ref} is active")
+    return _ok(name, f"{credential.provider}: {account.name or 'the account'} is active")
 
 
 def _check_dials(patient: _Patient) -> Iterator[Finding]:

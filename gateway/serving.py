@@ -78,7 +78,7 @@ def address_of(bound: socket.socket) -> str:
 
 
 class Server(Application):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn, given the shipped configuration, our settings and our socket. Each worker opens a gateway of its own."""
+    """Gunicorn with the shipped configuration, our settings and our socket; each worker opens its own gateway."""
 
     def __init__(self, settings: Settings, bound: socket.socket) -> None:
         self._settings = settings

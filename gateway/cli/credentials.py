@@ -10,8 +10,8 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli import screen
+from gateway.cli.options import Misused
 from gateway.cli.session import Json, answer, session_of, show_webhooks, webhooks_of
-from gateway.errors import ValidationError
 from gateway.interface import AccountInfo
 from gateway.models import Credential
 from gateway.settings import CREDENTIAL_VARIABLE
@@ -20,6 +20,8 @@ from gateway.showing import account_document, credential_document
 group = typer.Typer(help="Add, list, check and remove accounts at carriers.", no_args_is_help=True)
 
 ASK: Final = "-"
+# Not fields of any carrier: they have options of their own.
+RESERVED: Final = frozenset({"name", "exclusive", "provider", "workspace_id"})
 
 
 @group.command("add")
@@ -84,10 +86,10 @@ def _from_options(given: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in given:
         field, equals, value = word.partition("=")
-        if not equals or not field.isidentifier():
-            raise ValidationError("--set", "give FIELD=VALUE, or FIELD=- to be asked")
+        if not equals or not field.isidentifier() or field in RESERVED:
+            raise Misused("--set", "give FIELD=VALUE, or FIELD=- to be asked")
         if field in found:
-            raise ValidationError("--set", f"{field} is given twice")
+            raise Misused("--set", f"{field} is given twice")
         found[field] = _asked(field) if value == ASK else value
     return found
 
@@ -133,8 +135,8 @@ def check_credential(
 def _show_account(account: AccountInfo) -> None:
     icon, style = ("✓", "green") if account.status == "active" else ("?", "yellow")
     balance = f", balance {account.balance} {account.currency or ''}" if account.balance else ""
-    named = account.name or account.account_ref
-    screen.say(f"{icon} {named}: {account.status}, {account.kind}{balance}", style=style)
+    named = f"{account.name}: " if account.name else ""
+    screen.say(f"{icon} {named}{account.status}, {account.kind}{balance}", style=style)
 
 
 @group.command("remove")

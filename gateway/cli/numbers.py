@@ -11,6 +11,7 @@ from gateway.cli.session import Json, Session, answer, session_of, show_webhooks
 from gateway.errors import NotFound
 from gateway.gateway import Gateway
 from gateway.models import Assignment, Number
+from gateway.numbers import mask
 from gateway.showing import number_document
 
 group = typer.Typer(help="Add, import, list, assign and unassign numbers.", no_args_is_help=True)
@@ -124,5 +125,5 @@ def _found(gateway: Gateway, session: Session, e164: str) -> tuple[Number, list[
     held = gateway.numbers.list(workspace_id=session.workspace_id)
     number = next((each for each in held if each.e164 == e164), None)
     if number is None:
-        raise NotFound("number", e164)
+        raise NotFound("number", mask(e164))
     return number, list(gateway.numbers.assignments(workspace_id=session.workspace_id))

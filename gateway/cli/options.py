@@ -1,4 +1,4 @@
-"""Words on the command line -> models. Each function raises ValidationError that names the option and its form."""
+"""Words on the command line -> models. A word that is none of them is `Misused`: it names the option and the form."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from gateway.instructions import (
 )
 from gateway.models import CallSettings
 from gateway.status import CallStatus, Direction, RejectAs, read_status
+
+
+class Misused(ValidationError):
+    """The command line is not one of ours: exit code 2, as for an unknown option."""
+
 
 JoinTimeout = Annotated[
     str | None, typer.Option("--join-timeout", help='How long it may ring unanswered: "30s", "1m".')
@@ -64,14 +69,14 @@ def call_settings(
 
 
 def pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """Read `name=value` words; a repeated name is refused."""
+    """Read `name=value` words. Raises Misused, also for a repeated name."""
     found: dict[str, str] = {}
     for word in given:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise ValidationError(option, "give name=value")
+            raise Misused(option, "give name=value")
         if name in found:
-            raise ValidationError(option, f"{name[:40]!r} is given twice")
+            raise Misused(option, f"{name[:40]!r} is given twice")
         found[name] = value
     return found
 
@@ -84,7 +89,7 @@ def call_status(word: str | None) -> CallStatus | None:
         return read_status(word)
     except ValueError:
         known = ", ".join(status.value for status in CallStatus)
-        raise ValidationError("--status", f"{word[:40]!r} is not one of: {known}") from None
+        raise Misused("--status", f"{word[:40]!r} is not one of: {known}") from None
 
 
 def direction(word: str | None) -> Direction | None:
@@ -95,7 +100,7 @@ def direction(word: str | None) -> Direction | None:
         return Direction(word)
     except ValueError:
         known = ", ".join(each.value for each in Direction)
-        raise ValidationError("--direction", f"{word[:40]!r} is not one of: {known}") from None
+        raise Misused("--direction", f"{word[:40]!r} is not one of: {known}") from None
 
 
 def connection(*, stream: str | None, sip: str | None, forward: str | None) -> Connection:
@@ -107,7 +112,7 @@ def connection(*, stream: str | None, sip: str | None, forward: str | None) -> C
     ]
     given = [make(value) for value, make in makers if value is not None]
     if len(given) != 1:
-        raise ValidationError("connection", "give exactly one of --stream, --sip, --forward")
+        raise Misused("connection", "give exactly one of --stream, --sip, --forward")
     return given[0]
 
 
@@ -125,7 +130,10 @@ _ALONE: Final[Mapping[str, FallbackStep]] = {
     "busy": Reject(RejectAs.BUSY),
     "reject": Reject(RejectAs.REJECTED),
 }
-_FALLBACK_FORM: Final = "give agent:ID, forward:+NUMBER, stream:wss://..., sip:user@host, say:TEXT, message, message:PROMPT, busy or reject"
+_FALLBACK_FORM: Final = (
+    "give agent:ID, forward:+NUMBER, stream:wss://..., sip:user@host, say:TEXT, message, message:PROMPT, "
+    "busy or reject"
+)
 
 
 def fallback(word: str) -> FallbackStep:
@@ -134,5 +142,5 @@ def fallback(word: str) -> FallbackStep:
     if not colon and kind in _ALONE:
         return _ALONE[kind]
     if not colon or kind not in _WITH_VALUE or not rest:
-        raise ValidationError("--fallback", f"{word[:40]!r}: {_FALLBACK_FORM}")
+        raise Misused("--fallback", f"{word[:40]!r}: {_FALLBACK_FORM}")
     return _WITH_VALUE[kind](rest)

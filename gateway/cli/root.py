@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from gateway import __version__
 from gateway.cli import agents, calls, credentials, numbers, running, upkeep
+from gateway.cli.options import Misused
 from gateway.cli.screen import clean
 from gateway.cli.session import Failed, Session
 from gateway.errors import GatewayError
@@ -43,6 +44,8 @@ class Commands(TyperGroup):
 def _exit_code(run: Any) -> int:
     try:
         code = run()
+    except Misused as error:
+        return _fail(str(error), 2, error)
     except (GatewayError, Failed) as error:
         return _fail(str(error), 1, error)
     except typer.Abort:

@@ -91,7 +91,14 @@ def simulate(
             _show_simulator(document)
         _until_stopped()
     finally:
+        _stop(module, simulator)
+
+
+def _stop(module: Any, simulator: Any) -> None:
+    try:
         simulator.stop()
+    except module.SimulatorError as error:
+        raise Failed(str(error)) from None
 
 
 def _set_up(module: Any, simulator: Any) -> dict[str, Any]:
@@ -107,7 +114,7 @@ def _set_up(module: Any, simulator: Any) -> dict[str, Any]:
                 "provider": provider,
                 "account_ref": account.account_ref,
                 "base_url": simulator.base_url(provider),
-                "secrets": dict(account.secrets),
+                "secrets": _secrets(account),
                 "numbers": [number],
             }
         )
@@ -123,11 +130,17 @@ def _set_up(module: Any, simulator: Any) -> dict[str, Any]:
     }
 
 
+def _secrets(account: Any) -> dict[str, str]:
+    """Return what `credentials add` needs; a carrier that has applications needs the id of one to dial."""
+    extra = {} if account.connection_id is None else {"connection_id": account.connection_id}
+    return {**account.secrets, **extra}
+
+
 def _show_simulator(document: dict[str, Any]) -> None:
     screen.say(
         f"The simulated carriers listen on port {document['port']}; Ctrl-C stops them.", style="bold green"
     )
-    screen.say("\nPoint a gateway at them:".lstrip())
+    screen.say("Point a gateway at them:")
     for name, value in document["environment"].items():
         screen.say(f"  export {name}={value}", style="cyan")
     screen.say("Their made-up accounts:")

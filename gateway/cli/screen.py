@@ -229,7 +229,7 @@ def _reason_lines(reason: EndReason) -> list[tuple[str, str]]:
     lines = [("ended by", WHO[reason.who]), ("why", WHY[reason.why]), ("again", RETRY[reason.retry])]
     words = [getattr(reason.carrier, name) for name in type(reason.carrier).__dataclass_fields__]
     if any(words):
-        lines.append(("its words", ", ".join(word for word in words if word)))
+        lines.append(("said", ", ".join(word for word in words if word)))
     if reason.contradictory:
         lines.append(("note", "two reports of the end contradicted each other"))
     return lines
@@ -260,7 +260,8 @@ def _attempt_line(attempt: Attempt) -> Text:
 
 def _event_row(call: Call, event: EventRecord) -> tuple[str | Text, ...]:
     icon, style = OUTCOME_LOOK[event.outcome.value]
-    since = (event.occurred_at - call.created_at).total_seconds()
+    # By our clock: a carrier's counts whole seconds, or runs ahead, and would turn the order around.
+    since = (event.received_at - call.created_at).total_seconds()
     return (
         f"{since:+.3f} s",
         SOURCE_WORDS.get(event.source, event.source),
