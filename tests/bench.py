@@ -5,14 +5,17 @@ Everything is real: the SDK's request over HTTP, signed webhooks back, the agent
 
 from __future__ import annotations
 
+import http.client
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from gateway import Agent, Call, CallSettings, Gateway, Stream
@@ -27,19 +30,74 @@ CALLEE = "+14155550123"
 CALLER = "+12125550123"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """One request as the gateway's server got it, byte for byte, and the status it was answered with."""
+
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    status: int
+
+    @property
+    def hook(self) -> str:
+        return self.target.split("?")[0].split("/")[3]
+
+
 class WebServer:
-    """A threaded HTTP server on a free loopback port."""
+    """A threaded HTTP server on a free loopback port; keeps what was delivered."""
 
     def __init__(self, app: Any = None, port: int = 0) -> None:
+        self.delivered: list[Delivered] = []
         self.server: BaseWSGIServer = make_server("127.0.0.1", port, app or (lambda *_: []), threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
 
     def start(self, app: Any = None) -> WebServer:
         if app is not None:
-            self.server.app = app
+            self.server.app = self._keeping(app)
         self._thread.start()
         return self
+
+    def _keeping(self, app: Any) -> Any:
+        def keep(environ: dict[str, Any], start_response: Any) -> Any:
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            if "HTTP_TRANSFER_ENCODING" in environ or length > 100_000:
+                return app(environ, start_response)
+            body = environ["wsgi.input"].read(length)
+            environ["wsgi.input"] = io.BytesIO(body)
+            headers = tuple(EnvironHeaders(environ).items())
+
+            def answer(status: str, fields: Any, *rest: Any) -> Any:
+                code = int(status.split()[0])
+                found = Delivered(target=environ["RAW_URI"], headers=headers, body=body, status=code)
+                self.delivered.append(found)
+                return start_response(status, fields, *rest)
+
+            return app(environ, answer)
+
+        return keep
+
+    def post(
+        self, target: str, headers: Any = (), body: bytes = b"", method: str = "POST"
+    ) -> tuple[int, bytes]:
+        """Send raw bytes to the server; return status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=10)
+        try:
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def again(self, one: Delivered, **changes: Any) -> tuple[int, bytes]:
+        """Send a delivered request once more, as it was or with something changed."""
+        changed = replace(one, **changes)
+        fields = [(k, v) for k, v in changed.headers if k.lower() not in ("content-length", "connection")]
+        return self.post(changed.target, [*fields, ("Content-Length", str(len(changed.body)))], changed.body)
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -75,7 +133,9 @@ class Bench:
 
     def the_call(self, sim_call: SimCall) -> Call:
         """Return the gateway's record of a call that came in."""
-        return self.until(lambda: next((c for c in self.gw.calls.list().calls if sim_call.id in self.ids(c)), None))
+        return self.until(
+            lambda: next((c for c in self.gw.calls.list().calls if sim_call.id in self.ids(c)), None)
+        )
 
     def ids(self, call: Call) -> list[str]:
         from gateway.store import calls
@@ -85,6 +145,14 @@ class Bench:
     def ended(self, call: Call, timeout_s: float = 15) -> Call:
         """Wait until the call is final for the gateway."""
         return self.until(lambda: (c := self.gw.calls.get(call.id)).status.is_final and c, timeout_s)
+
+    def settled(self, quiet_s: float = 0.6) -> None:
+        """Wait until no webhook has come for a while: everything that a finished call sends is here."""
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < quiet_s:
+            if len(self.web.delivered) != seen:
+                seen, since = len(self.web.delivered), time.monotonic()
+            time.sleep(0.02)
 
     def until(self, found: Callable[[], Any], timeout_s: float = 15) -> Any:
         """Wait until `found()` is true; return it. Fails with the timeline of every call."""
@@ -101,7 +169,9 @@ class Bench:
         lines = []
         for call in self.gw.calls.list().calls:
             lines.append(f"{call.direction} {call.status} {call.end_reason} {dict(call.context)}")
-            lines += [f"   {e.source} {e.name}: {e.outcome} {e.detail}" for e in self.gw.calls.events(call.id)]
+            lines += [
+                f"   {e.source} {e.name}: {e.outcome} {e.detail}" for e in self.gw.calls.events(call.id)
+            ]
         for entry in self.sim.journal.all():
             lines.append(f" sim {entry}"[:600])
         return "\n".join(lines)
@@ -123,16 +193,28 @@ def open_bench(
             dial_retry_backoff_s=(0.05, 0.1, 0.2),
             **settings,
         )
-        with Gateway.open(found) as gw, EchoAgent(claim_url=f"{web.url}/voice/streams/{{token}}/claim") as agent:
+        with (
+            Gateway.open(found) as gw,
+            EchoAgent(claim_url=f"{web.url}/voice/streams/{{token}}/claim") as agent,
+        ):
             if sweeps:
                 gw.background.start(sweeps=True)
             web.start(create_app(gw))
             try:
                 account = sim.add_account(provider)
-                secrets = {**account.secrets, **({"connection_id": account.connection_id} if provider == "telnyx" else {})}
+                secrets = {
+                    **account.secrets,
+                    **({"connection_id": account.connection_id} if provider == "telnyx" else {}),
+                }
                 credential = gw.credentials.add(provider, **secrets)
                 bench = Bench(
-                    provider=provider, sim=sim, gw=gw, web=web, agent=agent, account=account, credential=credential
+                    provider=provider,
+                    sim=sim,
+                    gw=gw,
+                    web=web,
+                    agent=agent,
+                    account=account,
+                    credential=credential,
                 )
                 gw.agents.put(Agent(id="echo", connect=Stream(agent.url)))
                 urls = gw.credentials.webhooks(credential)

@@ -47,7 +47,8 @@ def test_the_agent_gets_the_call_and_its_audio_comes_back(bench: Bench) -> None:
     [conversation] = bench.agent.conversations
     assert conversation.parameters["call_id"] == call.id
     assert conversation.parameters["agent_id"] == "echo"
-    assert conversation.claim is not None and conversation.claim[1]["direction"] == "inbound"
+    assert conversation.claim is not None
+    assert conversation.claim[1]["direction"] == "inbound"
     assert conversation.keys[-1] == "#"
     assert any(item[0] == "audio" and item[2] for item in ringing.heard), ringing.heard
 

@@ -19,11 +19,13 @@ def test_an_answered_call_is_completed_by_who_hung_up(bench: Bench) -> None:
     )
     assert bench.sim.truth(bench.sim_call(call)) == "answered"
     [conversation] = bench.agent.conversations
-    assert conversation.claim is not None and conversation.claim[0] == 200
+    assert conversation.claim is not None
+    assert conversation.claim[0] == 200
     assert conversation.claim[1]["call_id"] == call.id
     assert "".join(conversation.keys).endswith("9*#"), "keys pressed before the socket is open are not heard"
     heard = [item for item in bench.sim_call(call).heard if item[0] == "audio"]
-    assert heard and heard[0][2], "the callee hears its own audio echoed"
+    assert heard
+    assert heard[0][2], "the callee hears its own audio echoed"
 
 
 @pytest.mark.parametrize(
