@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
@@ -38,10 +38,11 @@ class Commands(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run one command and leave the process. `standalone_mode` is ours to decide."""
         extra["standalone_mode"] = False
-        sys.exit(_exit_code(lambda: TyperGroup.main(self, args, *rest, **extra)))
+        sys.exit(exit_code(lambda: TyperGroup.main(self, args, *rest, **extra)))
 
 
-def _exit_code(run: Any) -> int:
+def exit_code(run: Callable[[], object]) -> int:
+    """Run a command; say in one line on stderr what it raised, and return the process's exit code."""
     try:
         code = run()
     except Misused as error:
