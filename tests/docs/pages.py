@@ -42,7 +42,9 @@ def blocks(path: Path, language: str | None = None) -> list[Block]:
         if inside is None and fence:
             inside = (fence[1], number + 1, [])
         elif inside is not None and line == "```":
-            found.append(Block(path=path, line=inside[1], language=inside[0], text="\n".join(inside[2]) + "\n"))
+            found.append(
+                Block(path=path, line=inside[1], language=inside[0], text="\n".join(inside[2]) + "\n")
+            )
             inside = None
         elif inside is not None:
             inside[2].append(line)

@@ -16,7 +16,7 @@ from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links, name_of
 
 # Words that a console line may begin with besides `gateway` and `make`; these are not ours to check.
 OTHER_PROGRAMS = {"export", "pip", "python", "sqlite3", "git", "gunicorn", "nginx"}
-LANGUAGES = {"console", "nginx", "python", "text", "toml"}
+LANGUAGES = {"", "console", "nginx", "python", "text", "toml"}
 
 
 def all_blocks(language: str) -> list[Any]:
@@ -120,7 +120,9 @@ def test_every_decision_record_has_the_same_shape() -> None:
     for path in records:
         text = path.read_text("utf-8")
         assert text.startswith(f"# {int(path.name[:4])}. "), path.name
-        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"], path.name
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"], (
+            path.name
+        )
         assert f"({path.name})" in index, f"{path.name} is not in docs/adr/README.md"
 
 
