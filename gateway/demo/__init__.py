@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 from gateway.demo.playing import play, rehearsed
@@ -78,17 +79,26 @@ def _run(screen: Screen, providers: Sequence[str], speed: float) -> Report:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Have a termination or a closed terminal stop the demo as Ctrl-C does: in order, leaving nothing."""
+    """Have Ctrl-C, a termination or a closed terminal stop the demo in order, so that nothing is left running."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    caught = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in caught}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    caught = [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in caught:
+            signal.signal(
+                each, signal.SIG_IGN
+            )  # impatience must not cut the cleaning up short; it is bounded
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in caught}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 __all__ = ["run"]

@@ -6,6 +6,7 @@ what really happened is asked of the simulator. The two meet only in `truth.comp
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ from gateway.status import Direction
 
 if TYPE_CHECKING:
     from providers.simulator import Conversation, Entry, SimCall
+
+log = logging.getLogger(__name__)
 
 SCENE_TIMEOUT_S: Final = 40.0  # one that takes longer is a failure: the whole takes some ten seconds
 READ_EVERY_S: Final = 0.15
@@ -64,7 +67,10 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(READ_EVERY_S):
-            self._calls = tuple(self._stage.gateway.calls.list(limit=MOST_CALLS).calls)
+            try:
+                self._calls = tuple(self._stage.gateway.calls.list(limit=MOST_CALLS).calls)
+            except GatewayError as error:  # busy just now: the next look is soon
+                log.warning("the calls could not be read: %s", error)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,13 +134,19 @@ class Scene:
     # -- playing it
 
     def play(self) -> None:
-        """Play it from beginning to end and look at what came of it. Never raises but `Stopped`."""
+        """Play it from beginning to end and look at what came of it. Never raises."""
         self.deadline = time.monotonic() + SCENE_TIMEOUT_S
         self.is_started = True
         try:
             self._perform()
+        except Stopped:
+            return
         except (NotInTime, GatewayError) as error:
-            self.checks.append(Check(name="ran", ok=False, detail=str(error)))
+            self.checks.append(Check(name="played", ok=False, detail=str(error)))
+        except Exception as error:  # a bug in one scene must not take the others' results with it
+            log.exception("%s on %s", self.scenario.name, self.provider)
+            detail = f"unexpected {type(error).__name__}: {error}"
+            self.checks.append(Check(name="played", ok=False, detail=detail))
         self.is_over = True
 
     def _perform(self) -> None:
@@ -158,10 +170,7 @@ class Scene:
     def _is_settled(self) -> bool:
         """Whether the call is over and the carrier has reported all there is."""
         call = self.exchange_call
-        if call is None or call.outcome is None:
-            return False
-        self.stage.sim.wait(call, timeout_s=max(1.0, self.deadline - time.monotonic()))
-        return True
+        return call is not None and call.outcome is not None and self.stage.is_settled(call)
 
     def _judge(self) -> None:
         call, known = self.latest(), self.exchange_call

@@ -19,7 +19,7 @@ from gateway.status import Direction
 if TYPE_CHECKING:
     from gateway.demo.playing import Scene
 
-ENOUGH_FRAMES: Final = 25  # half a second of audio
+ENOUGH_FRAMES: Final = 100  # two seconds of audio
 
 
 def _nothing(scene: Scene) -> None:
@@ -147,7 +147,7 @@ def was_reordered(scene: Scene) -> Sequence[Check]:
 def scenarios() -> tuple[Scenario, ...]:
     """Return the demo's table, top to bottom."""
     phones: Any = import_module("providers.simulator")
-    out, into, hooks = "Calls out", "Calls in", "Webhooks that misbehave, on calls out"
+    out, into, hooks = "We call, and the phone", "Somebody calls us", "The carrier's webhooks"
     outbound: Mapping[str, Any] = {"group": out, "direction": Direction.OUTBOUND}
     inbound: Mapping[str, Any] = {"group": into, "direction": Direction.INBOUND, "truth": "answered"}
     misbehaving: Mapping[str, Any] = {
@@ -160,7 +160,7 @@ def scenarios() -> tuple[Scenario, ...]:
     return (
         Scenario(
             name="answered",
-            title="answers, and is echoed",
+            title="answers, the agent echoes",
             phone=phones.Answer(after_s=4.0),
             truth="answered",
             during=talk,
@@ -178,7 +178,7 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="voicemail",
-            title="a mailbox, gets a message",
+            title="takes a message (voicemail)",
             phone=phones.Voicemail(after_s=4.0, greeting_s=4.0),
             truth="voicemail",
             settings=CallSettings(
@@ -198,7 +198,7 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="cancelled",
-            title="rings, we hang up",
+            title="rings until we hang up",
             phone=phones.NoAnswer(),
             truth="cancelled",
             settings=CallSettings(join_timeout="120s"),
@@ -207,7 +207,7 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="inbound_answered",
-            title="agent answers, and echoes",
+            title="and the agent echoes",
             phone=patient,
             during=talk,
             checks=hears_itself,
@@ -215,7 +215,7 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="inbound_unassigned",
-            title="to a number of no agent",
+            title="on a number with no agent",
             phone=patient,
             called=Called.UNASSIGNED,
             checks=hears(UNASSIGNED_TEXT),
@@ -223,7 +223,7 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="inbound_agent_down",
-            title="agent is down: fallback",
+            title="but the agent is down",
             phone=patient,
             called=Called.DOWN,
             checks=hears(DOWN_TEXT),
@@ -231,21 +231,21 @@ def scenarios() -> tuple[Scenario, ...]:
         ),
         Scenario(
             name="webhook_forged",
-            title="one forged: refused",
+            title="one is forged: refused",
             during=talk_until_forged,
             checks=was_forged,
             **misbehaving,
         ),
         Scenario(
             name="webhook_repeated",
-            title="one repeated: no effect",
+            title="one is repeated: no effect",
             during=talk_until_repeated,
             checks=was_repeated,
             **misbehaving,
         ),
         Scenario(
             name="webhooks_reordered",
-            title="two swapped: no effect",
+            title="two swap places: no effect",
             before=swap_next_two,
             during=talk,
             checks=was_reordered,

@@ -9,9 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Protocol
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from gateway.cli import screen
 from gateway.demo.playing import Scene
 from gateway.demo.report import Report, document
 from gateway.demo.truth import Check
-from gateway.status import Direction
+from gateway.status import CallStatus, Direction
 
 REDRAWS_A_SECOND: Final = 8
 WIDEST: Final = 120
@@ -30,7 +29,7 @@ WHAT: Final = (
     "real requests, signed webhooks and audio, but no account, no cost, nothing leaves the machine."
 )
 COLUMNS: Final = (
-    ("What the phone does", "one call a row, the same on each carrier"),
+    ("What happens", "a call in each row, the same on each carrier"),
     ("Exchange", "what really happened, as the simulator's own switch knows it"),
     ("{carriers}", "what the gateway says, from the carrier's answers and webhooks alone"),
 )
@@ -179,23 +178,23 @@ class PeopleScreen:
 # -- the table -----------------------------------------------------------------------------------------------------
 
 
-def table(scenes: Sequence[Scene]) -> RenderableType:
+def table(scenes: Sequence[Scene]) -> Table:
     """Return the table as it is now: a row for each scenario, a column for each carrier."""
     providers = list(dict.fromkeys(scene.provider for scene in scenes))
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    shown.add_column("What the phone does", min_width=24)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown.add_column("What happens", min_width=28)
     shown.add_column("Exchange", min_width=11)
     for provider in providers:
-        shown.add_column(provider.capitalize(), min_width=13, no_wrap=True)
+        shown.add_column(provider.capitalize(), min_width=11, no_wrap=True)
     group = ""
     for number in dict.fromkeys(scene.index for scene in scenes):
         row = [scene for scene in scenes if scene.index == number]
         scenario = row[0].scenario
         if scenario.group != group:
             group = scenario.group
-            shown.add_row(Text(group, style="bold cyan", overflow="fold"))
-        shown.add_row(f"  {scenario.title}", _truth(row), *(_cell(scene) for scene in row))
-    return Padding(shown, (0, 0, 0, 0))
+            shown.add_row(Text(group, style="bold cyan"))
+        shown.add_row(f" {scenario.title}", _truth(row), *(_cell(scene) for scene in row))
+    return shown
 
 
 def _truth(row: Sequence[Scene]) -> Text:
@@ -206,10 +205,13 @@ def _truth(row: Sequence[Scene]) -> Text:
 
 def _cell(scene: Scene) -> Text:
     call = scene.call
-    if not scene.is_over:
-        return screen.status_text(call.status) if call else Text("· waiting", style="dim")
     word = call.status.value if call else "no call"
-    return Text(f"✓ {word}", style="green") if scene.agrees else Text(f"✗ {word}", style="bold red")
+    if scene.is_over:
+        return Text(f"✓ {word}", style="green") if scene.agrees else Text(f"✗ {word}", style="bold red")
+    if call is None:
+        return Text("· waiting", style="dim")
+    icon, style = screen.STATUS_LOOK[call.status]
+    return Text(word if call.status is CallStatus.IN_PROGRESS else f"{icon} {word}", style=style)
 
 
 # -- lines ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from gateway.models import DEFAULT_WORKSPACE, Agent, Credential
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from providers.simulator import Account, EchoAgent, Simulator
+    from providers.simulator import Account, EchoAgent, SimCall, Simulator
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 60.0  # of the server process, on a machine that is busy with something else
@@ -51,8 +51,6 @@ AREA_CODES: Final = (
     "206",
     "312",
 )  # one for each carrier, so that no number is shared
-
-Say_ = Callable[[str], None]
 
 
 class Called(StrEnum):
@@ -85,16 +83,24 @@ class Line:
 class Stage:
     """What is running."""
 
-    folder: Path
     sim: Simulator
     agent: EchoAgent
     gateway: Gateway
     server: ServerProcess
+    not_in_time: type[Exception]  # what the simulator raises when something did not happen in time
     lines: Mapping[str, Line] = field(default_factory=dict)
+
+    def is_settled(self, call: SimCall) -> bool:
+        """Whether a call is over for the exchange, and the carrier has reported all there is."""
+        try:
+            self.sim.wait(call, timeout_s=0.0)
+        except self.not_in_time:
+            return False
+        return True
 
 
 @contextmanager
-def open_stage(providers: Sequence[str], speed: float, tell: Say_) -> Iterator[Stage]:
+def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str], None]) -> Iterator[Stage]:
     """Start everything; stop everything, whatever happens, and remove the folder.
 
     Args:
@@ -124,9 +130,11 @@ def open_stage(providers: Sequence[str], speed: float, tell: Say_) -> Iterator[S
         )
         gateway = stack.enter_context(Gateway.open(settings, background=False))
         server = stack.enter_context(ServerProcess(folder, settings))
-        stage = Stage(folder=folder, sim=sim, agent=agent, gateway=gateway, server=server)
+        stage = Stage(
+            sim=sim, agent=agent, gateway=gateway, server=server, not_in_time=simulator.SimulatorTimeout
+        )
         stage.lines = _set_up(stage, providers)
-        tell("Three accounts were added, with three numbers each, and two agents.")
+        tell(f"An account at {_listed(providers)} was added, each with three numbers, and two agents.")
         server.wait_ready()
         tell(f"The gateway server (gateway serve, process {server.pid}) takes webhooks on {public_url}.")
         yield stage
@@ -312,13 +320,19 @@ def free_port() -> int:
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
-    """Send what libraries log into a file: a line in the middle of a live table would tear it."""
+    """Send what libraries log into a file: a line in the middle of a live table would tear it (--debug wants it)."""
+    root = logging.getLogger()
+    if root.isEnabledFor(logging.DEBUG):
+        yield
+        return
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
+    before, level = root.handlers, root.level
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        root.removeHandler(handler)
+        root.handlers = before
+        root.setLevel(level)
         handler.close()
