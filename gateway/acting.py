@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from gateway.models import Call, Credential, EventOutcome
 from gateway.notifying import changes
 from gateway.services import Services
 from gateway.stepping import advance, rendered, settle_connection
-from gateway.store import Tx, actions, attempts, calls, steps
+from gateway.store import Reader, Tx, actions, attempts, calls, steps
 from gateway.store.rows import Action, ActionKind, Step, StepState
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,12 @@ def run(services: Services, action: Action) -> bool:
     return True
 
 
+def own_leg(source: Reader, call: Call) -> LegRef:
+    """Return the leg that we talk on, with every id the carrier has used for it."""
+    others = tuple(leg for leg in calls.list_legs(source, call.id) if leg != call.leg_id)
+    return LegRef(leg_id=call.leg_id or "", other_ids=others, is_answered=call.facts.answered)
+
+
 def _hang_up(services: Services, action: Action) -> None:
     call = calls.load_call(services.store, action.call_id)
     _, provider = services.provider_for(call)
@@ -117,10 +124,7 @@ def _hang_up(services: Services, action: Action) -> None:
     if leg_id is None:
         raise Conflict("the carrier has not named the call yet; it is ended as soon as it does")
     own = leg_id == call.leg_id
-    ids = calls.list_legs(services.store, call.id) if own else ()
-    provider.hang_up(
-        LegRef(leg_id=leg_id, other_ids=tuple(i for i in ids if i != leg_id), is_answered=call.facts.answered)
-    )
+    provider.hang_up(own_leg(services.store, call) if own else LegRef(leg_id=leg_id))
     with services.store.transaction() as tx:
         latest = calls.load_call_for_update(tx, call.id)
         note(tx, latest, "hang-up sent", services.clock())
@@ -134,7 +138,7 @@ def _perform(services: Services, action: Action) -> None:
         return
     call, step, credential, provider = found
     if isinstance(step.instruction, HangUp):
-        provider.hang_up(LegRef(leg_id=call.leg_id or "", is_answered=call.facts.answered))
+        provider.hang_up(own_leg(services.store, call))
     else:
         live, instruction = rendered(services, call, credential, step, _attempt_token(services, call))
         provider.answer(live, instruction)
@@ -147,7 +151,7 @@ def _redirect(services: Services, action: Action) -> None:
         return
     call, step, credential, provider = found
     live, _ = rendered(services, call, credential, step, None)
-    provider.redirect(LegRef(leg_id=call.leg_id or "", is_answered=True), live.next_url)
+    provider.redirect(replace(own_leg(services.store, call), is_answered=True), live.next_url)
 
 
 def _current(services: Services, action: Action) -> tuple[Call, Step, Credential, Provider] | None:

@@ -10,6 +10,7 @@ from gateway.folding import fold
 from gateway.journaling import note
 from gateway.models import Call
 from gateway.notifying import changes
+from gateway.receiving import next_look_in
 from gateway.services import Services
 from gateway.status import CallFacts
 from gateway.store import calls, steps
@@ -40,7 +41,8 @@ def claim_stream(services: Services, token: str) -> dict[str, Any]:
         after = fold(before, CallFacts(answered=True), now)
         note(tx, after, "agent joined", now, detail=f"agent {claim.step.agent_id}")
         if after is not before:
-            after = calls.save_call(tx, after, expected_version=before.version)
+            look_at = now + next_look_in(after, now)
+            after = calls.save_call(tx, after, expected_version=before.version, next_look_at=look_at)
     services.notifier.fire(changes(before, after, now))
     return claimed_call(after, claim.step.agent_id)
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gateway import caller_id, guards
 from gateway.acting import request_hang_up
-from gateway.errors import Conflict, NotFound, ValidationError
+from gateway.errors import ConfigurationError, Conflict, NotFound, StoreUnavailable, ValidationError
 from gateway.folding import fold
 from gateway.ids import new_id, new_token
 from gateway.interface import DialOutcome, DialRequest, DialResult, Provider
@@ -39,6 +39,7 @@ from gateway.notifying import changes
 from gateway.services import Services, shown_context
 from gateway.status import CallFacts, CallStatus, CarrierWords, Direction, EndCause, EndedBy, EndReport
 from gateway.store import Reader, Tx, agents, attempts, calls, numbers
+from gateway.store.rows import UNSET
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 LEASE: Final = timedelta(seconds=30)
 FIRST_LOOK: Final = timedelta(seconds=5)
 RING_SLACK: Final = timedelta(seconds=60)
+LONGEST_PAUSE_S: Final = 10.0  # before the next try; with the dial's own 15 s it stays within the lease
 _LARGEST_VARIABLES: Final = 32 * 1024
 
 
@@ -54,8 +56,8 @@ class PlaceCall:
     """What the caller of `place_call` asked for, unchecked."""
 
     agent: str
-    to: str
-    from_number: str | None = None
+    to: str = field(repr=False)
+    from_number: str | None = field(default=None, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: CallSettings = field(default_factory=CallSettings)
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +86,7 @@ def place_call(services: Services, asked: PlaceCall) -> Call:
         ValidationError: a wrong argument (its subclasses say which); nothing was stored or sent.
         NotFound: no such agent. Conflict: the agent is at its limit, a call to the same person is still being dialed
             or its outcome is not known, or the idempotency key was used with another body.
+        ConfigurationError: the carrier's library is missing; nothing was sent, and the call has failed.
         StoreUnavailable: nothing was sent.
     """
     to = guards.check_destination(asked.to, services.settings.allowed_countries)
@@ -95,8 +98,16 @@ def place_call(services: Services, asked: PlaceCall) -> Call:
         raise NotFound("agent", asked.agent)
     settings = asked.settings.over(agent.settings.over(services.settings.default_settings))
     _check_voicemail(settings)
-    planned = _write(services, asked, agent, settings, to)
-    return planned if isinstance(planned, Call) else _dial_until_settled(services, planned)
+    planned = _write_once(services, asked, agent, settings, to)
+    if isinstance(planned, Call):
+        return planned
+    try:
+        return _dial_until_settled(services, planned)
+    except StoreUnavailable as error:
+        # It was dialed, or may have been: who is told otherwise dials again. The attempt's lease runs out, and the
+        # sweeper asks the carrier.
+        log.error("call %s: what became of its dial cannot be stored now: %s", planned.call.id, error)
+        return replace(planned.call, context=shown_context(planned.call, dial="unconfirmed"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +132,19 @@ def _same_intent(services: Services, asked: PlaceCall, source: Reader | None = N
     if fingerprint != asked.fingerprint():
         raise Conflict("this idempotency key was used with another body; use a new key for a new call")
     return call
+
+
+def _write_once(
+    services: Services, asked: PlaceCall, agent: Agent, settings: CallSettings, to: str
+) -> _Planned | Call:
+    """Write the intent. A race for its idempotency key that is lost shows as a conflict where writers do not wait."""
+    try:
+        return _write(services, asked, agent, settings, to)
+    except Conflict:
+        known = _same_intent(services, asked) if asked.idempotency_key is not None else None
+        if known is None:
+            raise
+        return known
 
 
 def _write(
@@ -238,17 +262,40 @@ def _dial_until_settled(services: Services, planned: _Planned) -> Call:
     """Dial once; again, with a new attempt, only on proof that nothing was processed (5.2)."""
     pauses: Sequence[float] = services.settings.dial_retry_backoff_s
     for pause in (*pauses[: max(0, len(pauses) - 1)], None):
-        outcome = planned.provider.dial(planned.request)
-        if outcome.result is not DialResult.NOT_SENT or pause is None:
+        outcome = _dial(services, planned)
+        again = None
+        if outcome.result is DialResult.NOT_SENT and pause is not None:
+            again = _write_again(services, planned, outcome)
+        if again is None:
             return settle(services, planned.attempt.id, outcome)
-        again = _write_again(services, planned, outcome)
-        if isinstance(again, Call):
-            return again
         planned = again
-        services.sleep(max(pause, min(outcome.retry_after_s or 0.0, 10.0)))
+        services.sleep(max(pause or 0.0, min(outcome.retry_after_s or 0.0, LONGEST_PAUSE_S)))
         if _is_withdrawn(services, planned.call):
-            return settle(services, planned.attempt.id, _withdrawn())
+            return settle(
+                services, planned.attempt.id, _unsent("the call was ended before it could be dialed")
+            )
     raise AssertionError("the last round returns")
+
+
+def _dial(services: Services, planned: _Planned) -> DialOutcome:
+    """Send the one POST of an attempt. Whatever an adapter raises, only what is proven counts."""
+    lease = planned.attempt.lease_until
+    if (
+        lease is not None and services.clock() >= lease
+    ):  # a paused twin: others take this dial for sent by now
+        return _unsent("this process stood still for longer than its lease")
+    try:
+        return planned.provider.dial(planned.request)
+    except ConfigurationError as error:  # without its library an adapter cannot send
+        settle(services, planned.attempt.id, _unsent(str(error)))
+        raise
+    except Exception as error:  # an adapter's bug must not pass for a dial that was not sent
+        log.error("call %s: the adapter raised %s while dialing", planned.call.id, type(error).__name__)
+        return DialOutcome(result=DialResult.UNKNOWN, message=f"the adapter raised {type(error).__name__}")
+
+
+def _unsent(message: str) -> DialOutcome:
+    return DialOutcome(result=DialResult.NOT_SENT, message=message)
 
 
 def _is_withdrawn(services: Services, call: Call) -> bool:
@@ -256,18 +303,17 @@ def _is_withdrawn(services: Services, call: Call) -> bool:
     return latest.status.is_final or latest.facts.hangup_requested is not None
 
 
-def _withdrawn() -> DialOutcome:
-    return DialOutcome(result=DialResult.NOT_SENT, message="the call was ended before it could be dialed")
+def _write_again(services: Services, planned: _Planned, outcome: DialOutcome) -> _Planned | None:
+    """Close an attempt that was not processed and write the next one, in one transaction.
 
-
-def _write_again(services: Services, planned: _Planned, outcome: DialOutcome) -> _Planned | Call:
-    """Close an attempt that was not processed and write the next one, in one transaction."""
+    Returns None when there is to be no next one: a webhook or another worker knows better.
+    """
     now = services.clock()
     with services.store.transaction() as tx:
         attempt = attempts.load_attempt_for_update(tx, planned.attempt.id)
         call = calls.load_call_for_update(tx, planned.call.id)
         if attempt.state is not AttemptState.DIALING or call.status.is_final:
-            return call  # a webhook or another worker knows better
+            return None
         attempts.save_attempt(
             tx, _closed(attempt, AttemptState.NOT_SENT, outcome, now), expected_version=attempt.version
         )
@@ -288,7 +334,8 @@ def settle(services: Services, attempt_id: str, outcome: DialOutcome) -> Call:
         before = calls.load_call_for_update(tx, attempt.call_id)
         after = _SETTLERS[outcome.result](tx, services, attempt, before, outcome, now)
         if after is not before:
-            after = calls.save_call(tx, after, expected_version=before.version)
+            quiet_at = None if after.status.is_final else UNSET
+            after = calls.save_call(tx, after, expected_version=before.version, next_look_at=quiet_at)
     services.notifier.fire(changes(before, after, now))
     services.wake()
     return after
@@ -298,16 +345,31 @@ def _accepted(
     tx: Tx, services: Services, attempt: Attempt, call: Call, outcome: DialOutcome, now: datetime
 ) -> Call:
     ids = (*((outcome.leg_id,) if outcome.leg_id else ()), *outcome.other_ids)
+    known = calls.list_legs(tx, call.id)
+    if known and not set(ids) & set(known):
+        return _ended_leg(tx, call, outcome, now, "a second leg for one dial")
+    if not attempt.state.is_open and attempt.state is not AttemptState.ACCEPTED:
+        return _ended_leg(tx, call, outcome, now, "a dial that had been given up")
     calls.bind_legs(tx, call.id, attempt.credential_id, ids)
     leg_id = attempt.leg_id or outcome.leg_id
     if attempt.state is not AttemptState.ACCEPTED:
         accepted = replace(_closed(attempt, AttemptState.ACCEPTED, outcome, now), leg_id=leg_id)
         attempts.save_attempt(tx, accepted, expected_version=attempt.version)
     note(tx, call, "dial accepted", now, outcome=EventOutcome.APPLIED)
+    after = replace(
+        call, leg_id=call.leg_id or outcome.leg_id, context=shown_context(call, dial=None), updated_at=now
+    )
     if call.facts.hangup_requested is not None and not call.status.is_final:
-        request_hang_up(tx, call, leg_id, now)  # it was cancelled while the POST was under way
-    context = shown_context(call, dial=None)
-    return replace(call, leg_id=call.leg_id or outcome.leg_id, context=context, updated_at=now)
+        request_hang_up(tx, after, leg_id, now)  # it was cancelled while the POST was under way
+    return after
+
+
+def _ended_leg(tx: Tx, call: Call, outcome: DialOutcome, now: datetime, what: str) -> Call:
+    """The answer names a leg that must not ring: of two for one dial the one known first stays (R8)."""
+    note(tx, call, "dial accepted", now, outcome=EventOutcome.REFUSED, detail=f"{what}: it is ended")
+    log.error("call %s: %s appeared; it is ended", call.id, what)
+    request_hang_up(tx, call, outcome.leg_id, now)
+    return call
 
 
 def _rejected(
@@ -339,13 +401,13 @@ def _not_sent(
         tx, _closed(attempt, AttemptState.NOT_SENT, outcome, now), expected_version=attempt.version
     )
     note(tx, call, "dial not sent", now, detail=outcome.message)
-    return _ended(call, EndCause.NOT_SENT, EndedBy.US, outcome, now)
+    return _ended(call, call.facts.hangup_requested or EndCause.NOT_SENT, EndedBy.US, outcome, now)
 
 
 def _unknown(
     tx: Tx, services: Services, attempt: Attempt, call: Call, outcome: DialOutcome, now: datetime
 ) -> Call:
-    if attempt.state is AttemptState.ACCEPTED:
+    if not attempt.state.is_open:
         return call
     closed = _closed(attempt, AttemptState.UNKNOWN, outcome, now)
     unsettled = replace(closed, settled_at=None, next_look_at=now + FIRST_LOOK)

@@ -67,8 +67,8 @@ class Sip(_Step):
 class Forward(_Step):
     """Connect the call to a phone number (E.164). `caller_id`: the number shown; None shows our number of the call."""
 
-    number: str
-    caller_id: str | None = None
+    number: str = field(repr=False)
+    caller_id: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,8 @@ class CallEvent:
     occurred_at: datetime | None = None
     other_ids: tuple[str, ...] = ()
     direction: Direction | None = None
-    to: str | None = None
-    from_number: str | None = None
+    to: str | None = field(default=None, repr=False)
+    from_number: str | None = field(default=None, repr=False)
     is_child_leg: bool = False
     attempt_token: str | None = field(default=None, repr=False)
     step_token: str | None = field(default=None, repr=False)
@@ -144,12 +144,12 @@ class Verified:
 class CallbackUrls:
     """Absolute URLs of our routes for one call. Carrier retry settings are the adapter's to add."""
 
-    answer: str
-    status: str
-    amd: str
-    recording: str
-    fallback: str
-    events: str
+    answer: str = field(repr=False)
+    status: str = field(repr=False)
+    amd: str = field(repr=False)
+    recording: str = field(repr=False)
+    fallback: str = field(repr=False)
+    events: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +162,8 @@ class DialRequest:
     """
 
     call_id: str
-    to: str
-    caller_id: str
+    to: str = field(repr=False)
+    caller_id: str = field(repr=False)
     attempt_token: str = field(repr=False)
     command_id: str
     join_timeout_s: int
@@ -215,15 +215,15 @@ class LiveCall:
     leg_id: str
     direction: Direction
     answered: bool
-    to: str
-    from_number: str
+    to: str = field(repr=False)
+    from_number: str = field(repr=False)
     step_token: str = field(repr=False)
     next_url: str = field(repr=False)
     status_url: str = field(repr=False)
     recording_url: str = field(repr=False)
     events_url: str = field(repr=False)
     attempt_token: str | None = field(default=None, repr=False)
-    caller_id: str | None = None
+    caller_id: str | None = field(default=None, repr=False)
     join_timeout_s: int = 30
     max_duration_s: int = 1800
     record: bool = False
@@ -252,8 +252,8 @@ class CallSnapshot:
 class DialQuery:
     """What to look for at the carrier after a dial whose outcome is unknown. Window: inclusive, aware UTC."""
 
-    to: str
-    caller_id: str
+    to: str = field(repr=False)
+    caller_id: str = field(repr=False)
     attempt_token: str = field(repr=False)
     created_from: datetime
     created_until: datetime
@@ -293,7 +293,7 @@ class AccountInfo:
 class CarrierNumber:
     """A number as the carrier lists it. `settings` is what it points at now, verbatim, to be kept before any change."""
 
-    e164: str
+    e164: str = field(repr=False)
     carrier_ref: str
     has_voice: bool
     settings: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)

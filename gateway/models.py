@@ -191,7 +191,7 @@ class Number:
     workspace_id: str
     credential_id: str
     provider: str
-    e164: str
+    e164: str = field(repr=False)
     country: str
     area_code: str
     carrier_ref: str | None = None
@@ -204,7 +204,7 @@ class Assignment:
     """A number serves an agent in one direction; a number has at most one inbound agent."""
 
     number_id: str
-    e164: str
+    e164: str = field(repr=False)
     agent_id: str
     direction: Direction
 
@@ -235,8 +235,8 @@ class Attempt:
     call_id: str
     credential_id: str
     provider: str
-    to: str
-    from_number: str
+    to: str = field(repr=False)
+    from_number: str = field(repr=False)
     token: str = field(repr=False)
     command_id: str
     state: AttemptState
@@ -267,8 +267,8 @@ class Call:
     workspace_id: str
     direction: Direction
     status: CallStatus
-    to: str
-    from_number: str
+    to: str = field(repr=False)
+    from_number: str = field(repr=False)
     agent_id: str | None
     credential_id: str | None
     provider: str | None

@@ -7,7 +7,7 @@ watching what the carrier has on its side belongs here too and comes with BYOC s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -96,7 +96,7 @@ def remove_credential(services: Services, ident: str, workspace_id: str = DEFAUL
 class ImportVerdict:
     """What an import did with one number of the account: "imported", "already here" or "no voice"."""
 
-    e164: str
+    e164: str = field(repr=False)
     verdict: str
 
 

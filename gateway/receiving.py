@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 ASK_AGAIN: Final = timedelta(
     minutes=5
 )  # how often the carrier is asked about a call that is silent but may be live
+GRACE: Final = timedelta(seconds=15)  # the carrier's own cut-off comes first, where it has one
 FIRST_COST_LOOK: Final = timedelta(seconds=60)
 
 
@@ -300,7 +301,7 @@ class _Receipt:
         """When the carrier is asked about the end, unless it says something before."""
         if after.status.is_final:
             return None
-        return UNSET if after.status is before.status else self.now + next_look_in(after)
+        return UNSET if after.status is before.status else self.now + next_look_in(after, self.now)
 
     def _cost_look(self, before: Call, after: Call) -> datetime | Unset | None:
         """When the carrier is asked about the cost: after the end, where no webhook tells it."""
@@ -475,11 +476,17 @@ class _Receipt:
         return self._render(call, step)
 
 
-def next_look_in(call: Call) -> timedelta:
+def next_look_in(call: Call, now: datetime) -> timedelta:
     """Return how long to wait for a call's next word before the carrier is asked."""
     if call.status is CallStatus.IN_PROGRESS:
-        return min(timedelta(seconds=call.settings.max_duration_s + 60), ASK_AGAIN)
+        return min(max(time_left(call, now), timedelta(seconds=1)), ASK_AGAIN)
     return timedelta(seconds=call.settings.join_timeout_s + 60)
+
+
+def time_left(call: Call, now: datetime) -> timedelta:
+    """Return how long a conversation may still last. Not every carrier cuts an inbound call off by itself."""
+    longest = timedelta(seconds=call.settings.max_duration_s) + GRACE
+    return (call.started_at or now) + longest - now
 
 
 def _outcome(event: CallEvent, before: Call, after: Call) -> EventOutcome:

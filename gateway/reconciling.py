@@ -14,18 +14,18 @@ from typing import Any, Final
 
 from gateway import acting, stepping
 from gateway.acting import request_hang_up, request_step
-from gateway.errors import Conflict, GatewayError
+from gateway.errors import GatewayError
 from gateway.folding import fold
 from gateway.ids import new_id
-from gateway.interface import CallEvent, CallSnapshot, DialQuery, FoundCall, FoundCalls, LegRef
+from gateway.interface import CallEvent, CallSnapshot, DialQuery, FoundCall, FoundCalls
 from gateway.journaling import note
 from gateway.models import Attempt, AttemptState, Call, EventOutcome, EventRecord
 from gateway.notifying import changes
-from gateway.receiving import next_look_in
+from gateway.receiving import next_look_in, time_left
 from gateway.services import Services, shown_context
 from gateway.status import CallFacts, EndCause, EndedBy, EndReport
-from gateway.store import Tx, attempts, calls, events, steps, webhooks
-from gateway.store.rows import UNSET, CostLook, Step, StepState
+from gateway.store import Tx, actions, attempts, calls, events, steps, webhooks
+from gateway.store.rows import UNSET, ActionKind, CostLook, Step, StepState
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ DIAL_DEADLINE: Final = timedelta(seconds=15)
 # R45: no call stays open longer than its maximum duration and this.
 QUIET_LIMIT: Final = timedelta(minutes=15)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
+# A carrier's answers lag behind its webhooks: that it does not know a call means nothing so soon after the last word.
+LAG: Final = timedelta(minutes=2)
 COST_LOOKS: Final = tuple(timedelta(seconds=s) for s in (600, 3600, 21_600, 86_400))
 SEEN_KEPT: Final = timedelta(hours=48)  # R22: at least 24 h
 BATCH: Final = 50
@@ -85,6 +87,9 @@ def sweep(services: Services) -> Swept:
             except GatewayError as error:
                 trouble += 1
                 log.warning("%s: %s", work.__name__, error)
+            except Exception:  # a bug in one adapter must not keep the others' calls from being asked about
+                trouble += 1
+                log.exception("%s failed", work.__name__)
         return len(items)
 
     joins = each(steps.due_joins(services.store, now, BATCH), fail_late_join)
@@ -129,7 +134,6 @@ def recover(services: Services) -> int:
 def look_for(services: Services, attempt: Attempt) -> AttemptState:
     """Look for the call of one unknown dial at the carrier; return where the attempt stands then."""
     credential = services.credential(attempt.workspace_id, attempt.credential_id)
-    provider = services.provider_of(credential)
     query = DialQuery(
         to=attempt.to,
         caller_id=attempt.from_number,
@@ -138,7 +142,7 @@ def look_for(services: Services, attempt: Attempt) -> AttemptState:
         created_until=attempt.created_at + DIAL_DEADLINE + WINDOW,
     )
     try:
-        found = provider.find_calls(query)
+        found = services.provider_of(credential).find_calls(query)
     except GatewayError as error:
         log.warning("looking for attempt %s: %s", attempt.id, error)
         found = FoundCalls(calls=(), is_complete=False)
@@ -148,7 +152,7 @@ def look_for(services: Services, attempt: Attempt) -> AttemptState:
         before = calls.load_call_for_update(tx, attempt.call_id)
         if latest.state is not AttemptState.UNKNOWN:
             return latest.state
-        ours = [c for c in _ours(tx, found, latest, exclusive=credential.exclusive)]
+        ours = _ours(tx, found, latest, exclusive=credential.exclusive)
         after, state = _settle_look(tx, services, latest, before, ours, found.is_complete, now)
         if after is not before:
             after = calls.save_call(tx, after, expected_version=before.version)
@@ -244,12 +248,9 @@ def ask_about(services: Services, call: Call) -> Call:
     """Ask the carrier what became of one call and fold in what it says; return the call as it then is."""
     if call.leg_id is None:
         return _postpone(services, call)
-    credential, provider = services.provider_for(call)
-    others = tuple(leg for leg in calls.list_legs(services.store, call.id) if leg != call.leg_id)
+    _, provider = services.provider_for(call)
     try:
-        snapshot = provider.fetch_call(
-            LegRef(leg_id=call.leg_id, other_ids=others, is_answered=call.facts.answered)
-        )
+        snapshot = provider.fetch_call(acting.own_leg(services.store, call))
     except GatewayError as error:
         log.warning("asking about call %s: %s", call.id, error)
         snapshot = CallSnapshot(is_known=True, is_live=None)
@@ -261,7 +262,7 @@ def ask_about(services: Services, call: Call) -> Call:
             after = _fold_fetched(tx, after, event, now)
         after = _when_overdue(tx, before, after, snapshot, now)
         wants_cost = after.cost is None and not provider.capabilities.cost_in_webhook
-        next_look = None if after.status.is_final else now + _pause(after, snapshot)
+        next_look = None if after.status.is_final else now + _pause(after, snapshot, now)
         is_ending = after.status.is_final and not before.status.is_final
         after = calls.save_call(
             tx,
@@ -275,16 +276,19 @@ def ask_about(services: Services, call: Call) -> Call:
     return after
 
 
-def _pause(call: Call, snapshot: CallSnapshot) -> timedelta:
-    """How long until the carrier is asked again: soon when it could not tell."""
-    return min(next_look_in(call), AFTER_TROUBLE) if snapshot.is_live is None else next_look_in(call)
+def _pause(call: Call, snapshot: CallSnapshot, now: datetime) -> timedelta:
+    """How long until the carrier is asked again: soon when it could not tell, and when the call should be over."""
+    if time_left(call, now) <= timedelta():
+        return AFTER_TROUBLE
+    return (
+        min(next_look_in(call, now), AFTER_TROUBLE) if snapshot.is_live is None else next_look_in(call, now)
+    )
 
 
 def _postpone(services: Services, call: Call) -> Call:
     """The carrier never named this call: its attempt is looked for, or was refused; here is nothing to ask about."""
-    now = services.clock()
     with services.store.transaction() as tx:
-        calls.schedule_look(tx, call.id, now + QUIET_LIMIT)
+        calls.schedule_look(tx, call.id, None if call.status.is_final else services.clock() + QUIET_LIMIT)
     return call
 
 
@@ -319,18 +323,35 @@ def _when_overdue(tx: Tx, before: Call, call: Call, snapshot: CallSnapshot, now:
     """Close what the carrier no longer knows, and end what has outlived its maximum duration."""
     if call.status.is_final:
         return call
-    limit = timedelta(seconds=call.settings.join_timeout_s + call.settings.max_duration_s) + QUIET_LIMIT
-    is_overdue = now - call.created_at >= limit
-    if snapshot.is_live and is_overdue:
-        request_hang_up(tx, call, None, now)
-        note(tx, call, "outlived its maximum duration", now, detail="it is ended")
-        return fold(call, CallFacts(hangup_requested=EndCause.MAX_DURATION), now)
-    if snapshot.is_live or (snapshot.is_known and not is_overdue):
+    is_overdue = now >= _latest_end(call)
+    if snapshot.is_live and (is_overdue or time_left(call, now) <= timedelta()):
+        return _cut_off(tx, call, now)
+    is_gone = not snapshot.is_known and now - call.updated_at >= LAG
+    if snapshot.is_live or not (is_gone or is_overdue):
         return call
     end = EndReport(cause=EndCause.LOST, ended_by=EndedBy.UNKNOWN, reconciled=True)
     lost = fold(call, CallFacts(ends=(end,), ended_at=now), now)
-    note(tx, lost, "end lost", now, detail="the carrier no longer knows the call")
+    why = "cannot tell what became of the call" if snapshot.is_known else "no longer knows the call"
+    note(tx, lost, "end lost", now, detail=f"the carrier {why}")
     return lost
+
+
+def _latest_end(call: Call) -> datetime:
+    """When a call must be over: its maximum duration, counted from the answer where one is known, and the slack."""
+    longest = timedelta(seconds=call.settings.max_duration_s) + QUIET_LIMIT
+    if call.facts.answered_at is not None:
+        return call.facts.answered_at + longest
+    return call.created_at + timedelta(seconds=call.settings.join_timeout_s) + longest
+
+
+def _cut_off(tx: Tx, call: Call, now: datetime) -> Call:
+    """End a call that has outlived its maximum duration; not again while the last hang-up is taking effect."""
+    asked = [each.created_at for each in actions.list_actions(tx, call.id) if each.kind is ActionKind.HANG_UP]
+    if asked and now - asked[-1] < AFTER_TROUBLE:
+        return call
+    request_hang_up(tx, call, None, now)
+    note(tx, call, "outlived its maximum duration", now, detail="it is ended")
+    return fold(call, CallFacts(hangup_requested=EndCause.MAX_DURATION), now)
 
 
 def ask_cost(services: Services, due: CostLook) -> None:
@@ -338,7 +359,7 @@ def ask_cost(services: Services, due: CostLook) -> None:
     call = due.call
     _, provider = services.provider_for(call)
     try:
-        snapshot = provider.fetch_call(LegRef(leg_id=call.leg_id or "", is_answered=call.facts.answered))
+        snapshot = provider.fetch_call(acting.own_leg(services.store, call))
     except GatewayError as error:
         log.warning("asking for the cost of call %s: %s", call.id, error)
         snapshot = CallSnapshot(is_known=True)
@@ -394,18 +415,16 @@ def fail_late_join(services: Services, step: Step) -> None:
 def reconcile(services: Services, workspace_id: str) -> list[Call]:
     """Ask now about every open call and every unknown attempt of a workspace; return the calls as they then are."""
     recover(services)
+    open_calls = calls.live_calls(services.store, workspace_id)
     for attempt in attempts.open_attempts(services.store):
         if attempt.workspace_id == workspace_id and attempt.state is AttemptState.UNKNOWN:
             look_for(services, attempt)
-    asked = []
-    for call in calls.live_calls(services.store, workspace_id):
-        try:
-            asked.append(ask_about(services, call))
-        except Conflict as error:  # a webhook was faster
-            log.info("call %s: %s", call.id, error)
-            asked.append(calls.load_call(services.store, call.id))
+    for call in open_calls:
+        latest = calls.load_call(services.store, call.id)
+        if not latest.status.is_final and latest.leg_id is not None:
+            ask_about(services, latest)
     acting.run_due(services)
-    return asked
+    return [calls.load_call(services.store, call.id) for call in open_calls]
 
 
 def _changed(call: Call, now: datetime, **fields: Any) -> Call:

@@ -263,7 +263,9 @@ class CallFacts:
     recordings: tuple[Recording, ...] = ()
     attestation: str | None = None  # SHAKEN/STIR level A, B, C or "failed"; a hint, never an access right
     rejected_as: RejectAs | None = None  # ours: the instruction we gave
-    ends_by_itself: bool = False  # ours: the last instruction ends the call, so who hung up first cannot be told
+    ends_by_itself: bool = (
+        False  # ours: the last instruction ends the call, so who hung up first cannot be told
+    )
     hangup_requested: EndCause | None = (
         None  # ours: why we asked the carrier to end it (CANCELLED, MACHINE ...)
     )
@@ -367,33 +369,60 @@ _EXPLAINED_BY_OUR_HANGUP: Final = frozenset(
 )
 
 
+# Who ended a call that was never answered, by its cause: carriers blame either side where nobody hung up.
+_WHO_WHEN_UNANSWERED: Final[Mapping[EndCause, EndedBy]] = {
+    EndCause.BUSY: EndedBy.CALLEE,
+    EndCause.DECLINED: EndedBy.CALLEE,
+    EndCause.NO_ANSWER: EndedBy.CARRIER,
+    EndCause.UNREACHABLE: EndedBy.CARRIER,
+    EndCause.INVALID_NUMBER: EndedBy.CARRIER,
+    EndCause.NOT_PERMITTED: EndedBy.CARRIER,
+    EndCause.CALLER_ID_REFUSED: EndedBy.CARRIER,
+    EndCause.BLOCKED: EndedBy.CARRIER,
+    EndCause.CAPACITY: EndedBy.CARRIER,
+    EndCause.ACCOUNT: EndedBy.CARRIER,
+    EndCause.CARRIER_ERROR: EndedBy.CARRIER,
+}
+
+
 def _refined_cause(
     facts: CallFacts, end: EndReport, direction: Direction, answered: bool
 ) -> tuple[EndCause, EndedBy]:
     """Return (why, who) with our own part in the end taken into account."""
-    requested = facts.hangup_requested
     if answered:
-        if requested is not None and end.cause in (EndCause.HUNG_UP, EndCause.CANCELLED):
-            return (EndCause.HUNG_UP if requested is EndCause.CANCELLED else requested), EndedBy.US
-        if end.cause is EndCause.CANCELLED:
-            return EndCause.HUNG_UP, EndedBy.US if end.ended_by is EndedBy.UNKNOWN else end.ended_by
-        return end.cause, _who_hung_up(facts, end, direction)
+        return _end_of_conversation(facts, end, direction)
     if direction is Direction.INBOUND:
         return _refused_or_abandoned(facts, end)
+    requested = facts.hangup_requested
     if requested is not None and end.cause in _EXPLAINED_BY_OUR_HANGUP:
         return requested, EndedBy.US
-    if end.cause is EndCause.HUNG_UP and end.ended_by in (EndedBy.US, EndedBy.CALLER):
-        return EndCause.CANCELLED, EndedBy.US
     if end.cause is EndCause.HUNG_UP:
-        return EndCause.NO_ANSWER, end.ended_by
-    return end.cause, end.ended_by
+        was_ours = end.ended_by in (EndedBy.US, EndedBy.CALLER)
+        return (EndCause.CANCELLED, EndedBy.US) if was_ours else (EndCause.NO_ANSWER, EndedBy.CARRIER)
+    return end.cause, _WHO_WHEN_UNANSWERED.get(end.cause) or _our_side(end.ended_by, direction)
 
 
-def _who_hung_up(facts: CallFacts, end: EndReport, direction: Direction) -> EndedBy:
-    """Who ended an answered call. Where the carrier does not say, and we did not, it was the other party."""
-    if end.ended_by is not EndedBy.UNKNOWN or end.cause is not EndCause.HUNG_UP or facts.ends_by_itself:
-        return end.ended_by
-    return EndedBy.CALLER if direction is Direction.INBOUND else EndedBy.CALLEE
+def _end_of_conversation(facts: CallFacts, end: EndReport, direction: Direction) -> tuple[EndCause, EndedBy]:
+    """An answered call: the far party's own word counts, then our request; else whoever is left."""
+    far = EndedBy.CALLER if direction is Direction.INBOUND else EndedBy.CALLEE
+    requested = facts.hangup_requested
+    is_ordinary = end.cause in (EndCause.HUNG_UP, EndCause.CANCELLED)
+    if requested is not None and is_ordinary:
+        why = EndCause.HUNG_UP if requested is EndCause.CANCELLED else requested
+        # A socket that closed because the far party left makes us ask for a hang-up a moment later: it was them.
+        return why, far if end.ended_by is far and why is EndCause.HUNG_UP else EndedBy.US
+    cause = EndCause.HUNG_UP if is_ordinary else end.cause
+    if end.ended_by is EndedBy.UNKNOWN and end.cause is EndCause.HUNG_UP and not facts.ends_by_itself:
+        return cause, far  # the carrier does not say, and we did not: it was the other party
+    if end.ended_by is EndedBy.UNKNOWN and end.cause is EndCause.CANCELLED:
+        return cause, EndedBy.US
+    return cause, _our_side(end.ended_by, direction)
+
+
+def _our_side(who: EndedBy, direction: Direction) -> EndedBy:
+    """The party on our side of the call is us: the caller of an outbound call, the callee of an inbound one."""
+    ours = EndedBy.CALLEE if direction is Direction.INBOUND else EndedBy.CALLER
+    return EndedBy.US if who is ours else who
 
 
 def _refused_or_abandoned(facts: CallFacts, end: EndReport) -> tuple[EndCause, EndedBy]:
@@ -406,7 +435,7 @@ def _refused_or_abandoned(facts: CallFacts, end: EndReport) -> tuple[EndCause, E
         return EndCause.REJECTED, EndedBy.US
     if end.cause in (EndCause.HUNG_UP, EndCause.CANCELLED, EndCause.ABANDONED):
         return EndCause.ABANDONED, EndedBy.CALLER
-    return end.cause, end.ended_by
+    return end.cause, _WHO_WHEN_UNANSWERED.get(end.cause) or _our_side(end.ended_by, Direction.INBOUND)
 
 
 # -- the join ------------------------------------------------------------------------------------------------------
