@@ -101,16 +101,11 @@ def test_proxy_settings_are_those_that_are_shipped(block: Block) -> None:
         assert line.strip() in shipped
 
 
-def test_variables_that_are_named_exist() -> None:
-    # What the example and the settings module know, by asking the settings module itself.
-    known = {"GATEWAY_CONFIG", "GATEWAY_SECRET_KEY", "GATEWAY_CREDENTIAL_"}
-    for path in PAGES:
-        for name in set(re.findall(r"\bGATEWAY_[A-Z_]+", path.read_text("utf-8"))) - known:
-            value = "1" if not name.endswith("_URL") else "https://voice.example.com"
-            try:
-                load_settings(env={name: value})
-            except Exception as error:
-                assert "no such setting" not in str(error), f"{name_of(path)}: {error}"
+@pytest.mark.parametrize("path", [pytest.param(path, id=name_of(path)) for path in PAGES])
+def test_variables_that_are_named_exist(path: Path) -> None:
+    table = generate.settings_table()
+    known = {*re.findall(r"GATEWAY_[A-Z_]+", table), "GATEWAY_CONFIG", "GATEWAY_CREDENTIAL_"}
+    assert set(re.findall(r"\bGATEWAY_[A-Z_]+", path.read_text("utf-8"))) <= known
 
 
 def test_every_decision_record_has_the_same_shape() -> None:
