@@ -15,7 +15,7 @@ from gateway import __version__
 from gateway.cli import agents, calls, credentials, numbers, running, upkeep
 from gateway.cli.options import Misused
 from gateway.cli.screen import clean
-from gateway.cli.session import Failed, Session
+from gateway.cli.session import Failed, Session, log_to_stderr
 from gateway.errors import GatewayError
 from gateway.models import DEFAULT_WORKSPACE
 
@@ -105,13 +105,7 @@ def options(
 ) -> None:
     """Read the options that stand before the command's name."""
     context.obj = Session(config_file=config, workspace_id=workspace, debug=debug)
-    # A command's one line on stderr is its own; `serve` and --debug are who wants the log.
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if debug else logging.CRITICAL,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
+    log_to_stderr("DEBUG" if debug else None)
 
 
 app.command("demo")(running.demo)

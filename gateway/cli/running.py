@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import threading
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli import screen
-from gateway.cli.session import Failed, Json, print_json, session_of
+from gateway.cli.session import Failed, Json, log_to_stderr, print_json, session_of
 from gateway.errors import MissingExtra
 
 # Made-up numbers of the simulated accounts and phones: 555-01xx is reserved for fiction.
@@ -44,7 +43,7 @@ def serve(
     serving.prepare(settings)
     bound = serving.listen(settings.bind)
     if not session.debug:
-        logging.getLogger().setLevel(settings.log_level)
+        log_to_stderr(settings.log_level)
     url = f"http://{serving.address_of(bound)}"
     document = {
         "url": url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,13 @@ class Session:
         """Open the gateway for one command. A database that is not there is made; an older one is refused."""
         with Gateway.open(self.settings(), upgrade=False, create=True, background=False) as gateway:
             yield gateway
+
+
+def log_to_stderr(level: str | None) -> None:
+    """Write the log from `level` on to stderr. None: nowhere, for a command's one line there is its own."""
+    handlers: list[logging.Handler] = [logging.NullHandler() if level is None else logging.StreamHandler()]
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(handlers=handlers, level=level or logging.WARNING, format=form, force=True)
 
 
 def session_of(context: typer.Context) -> Session:
