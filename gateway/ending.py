@@ -39,8 +39,8 @@ def hang_up(services: Services, workspace_id: str, call_id: str) -> Call:
     acting.run_due(services)
     mine = next((a for a in actions.list_actions(services.store, call_id) if a.id == action.id), None)
     if mine is not None and mine.state is not ActionState.DONE and mine.last_error:
+        what_next = "it is sent again" if mine.state is ActionState.PENDING else "it was given up"
         raise ProviderUnavailable(
-            f"the hang-up has not arrived yet, it is sent again: {mine.last_error}",
-            provider=after.provider or "",
+            f"the hang-up has not arrived, {what_next}: {mine.last_error}", provider=after.provider or ""
         )
     return calls.load_call(services.store, call_id)

@@ -31,7 +31,7 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The gateway's parts, put together once. `clock` and `sleep` are replaced by tests."""
+    """The gateway's parts, put together once. `clock`, `sleep` and `open_provider` are replaced by tests."""
 
     store: Store
     settings: Settings
@@ -39,6 +39,7 @@ class Services:
     notifier: Notifier = field(default_factory=Notifier)
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
+    open_provider: Callable[..., Provider] = registry.open_provider
     wake: Callable[[], None] = lambda: None  # follow-up actions are due: whoever performs them may look now
     urls: Urls = field(init=False)
     _opened: dict[str, tuple[str, Credential, Provider]] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Services:
         secrets = self.vault.open(found.sealed, workspace_id=known.workspace_id, row_id=known.id)
         credential = replace(known, secrets=secrets)
         base_url = self.settings.base_urls.get(known.provider)
-        provider = registry.open_provider(known.provider, secrets, base_url=base_url)
+        provider = self.open_provider(known.provider, secrets, base_url=base_url)
         with self._lock:
             self._opened[known.id] = (found.sealed, credential, provider)
         return credential, provider
