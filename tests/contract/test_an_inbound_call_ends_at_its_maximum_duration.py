@@ -15,7 +15,7 @@ def test_an_inbound_call_ends_at_its_maximum_duration(bench: Bench) -> None:
     bench.gw.agents.put(replace(agent, settings=CallSettings(max_duration="30s")))
     ringing = bench.ring(caller=Caller(talk_s=None))
     call = bench.the_call(ringing)
-    bench.until(lambda: bench.agent.conversations)
+    bench.until(lambda: bench.agent.conversations and bench.agent.conversations[0].claim)
     clock = bench.gw.services.clock
     bench.gw.background.stop()
     bench.gw.services.clock = lambda: clock() + timedelta(seconds=50)
