@@ -38,12 +38,13 @@ class Report:
 def gather(stage: Stage, scenes: Sequence[Scene], seconds: float) -> Report:
     """Count what was played. Call it while the stage still stands."""
     sent = stage.sim.journal.webhooks()
+    frames = sum(conversation.frames_out for conversation in stage.agent.conversations)
     return Report(
         scenes=scenes,
-        checks=[_check_dials(stage, scenes), _check_refusals(sent)],
+        checks=[_check_dials(stage, scenes), _check_refusals(sent), _check_audio(frames)],
         seconds=seconds,
         webhooks=len(sent),
-        frames_echoed=sum(conversation.frames_out for conversation in stage.agent.conversations),
+        frames_echoed=frames,
         server_log=stage.server.log_tail(),
     )
 
@@ -53,7 +54,9 @@ def _check_dials(stage: Stage, scenes: Sequence[Scene]) -> Check:
     placed = sum(scene.scenario.direction is Direction.OUTBOUND for scene in scenes)
     dials = len(stage.sim.dials())
     return Check(
-        name="dials", ok=dials == placed, detail=f"{placed} calls placed with {dials} requests, one for each"
+        name="dials",
+        ok=dials == placed,
+        detail=f"{placed} calls placed, with {dials} requests to the carriers",
     )
 
 
@@ -63,11 +66,18 @@ def _check_refusals(sent: Sequence[Any]) -> Check:
         each for each in sent if each.data["status"] != (403 if "forged" in each.data["faults"] else 200)
     ]
     faults = [name for each in sent for name in each.data["faults"]]
-    told = f"{len(sent)} sent and signed, {faults.count('forged')} of them forged and refused"
+    told = f"{len(sent)} sent, {faults.count('forged')} of them forged and refused, all others taken"
     detail = (
-        told if not wrong else f"{told}; {len(wrong)} were not answered as they must be: {_answers(wrong)}"
+        told
+        if not wrong
+        else f"{len(wrong)} of {len(sent)} were not answered as they must be: {_answers(wrong)}"
     )
     return Check(name="webhooks", ok=not wrong, detail=detail)
+
+
+def _check_audio(frames: int) -> Check:
+    """Sound went both ways."""
+    return Check(name="audio", ok=frames > 0, detail=f"{frames * 0.02:.0f} s of it came back from the agent")
 
 
 def _answers(entries: Sequence[Any]) -> str:

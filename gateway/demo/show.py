@@ -18,7 +18,7 @@ from gateway.cli import screen
 from gateway.demo.playing import Scene
 from gateway.demo.report import Report, document
 from gateway.demo.truth import Check
-from gateway.status import CallStatus, Direction
+from gateway.status import CallStatus
 
 REDRAWS_A_SECOND: Final = 8
 WIDEST: Final = 120
@@ -29,13 +29,14 @@ WHAT: Final = (
     "real requests, signed webhooks and audio, but no account, no cost, nothing leaves the machine."
 )
 COLUMNS: Final = (
-    ("What happens", "a call in each row, the same on each carrier"),
-    ("Exchange", "what really happened, as the simulator's own switch knows it"),
-    ("{carriers}", "what the gateway says, from the carrier's answers and webhooks alone"),
+    ("What happens", "one call a row, the same on each carrier"),
+    ("Exchange", "what really happened, as the simulator's switch knows"),
+    ("{carriers}", "what the gateway says, by webhooks alone; ✓ both agree"),
 )
 NEXT: Final = (
     ("README.md", "what it is, and a first program of ten lines"),
-    ("gateway --help", "every command; `gateway simulate` keeps a simulator running for your own calls"),
+    ("gateway --help", "every command"),
+    ("gateway simulate", "a simulator that keeps running, for calls of your own"),
 )
 
 
@@ -45,7 +46,7 @@ class Screen(Protocol):
     def opening(self) -> None:
         """Say what this is."""
 
-    def step(self, sentence: str) -> None:
+    def step(self, part: str, text: str) -> None:
         """Say what has been set up."""
 
     def playing(self, scenes: Sequence[Scene]) -> AbstractContextManager[object]:
@@ -75,7 +76,7 @@ class JsonScreen:
     def opening(self) -> None:
         """Nothing."""
 
-    def step(self, sentence: str) -> None:
+    def step(self, part: str, text: str) -> None:
         """Nothing."""
 
     def playing(self, scenes: Sequence[Scene]) -> AbstractContextManager[object]:
@@ -109,9 +110,9 @@ class PeopleScreen:
         self._console.print(Text(WHAT.format(carriers=self._carriers)))
         self._console.print()
 
-    def step(self, sentence: str) -> None:
+    def step(self, part: str, text: str) -> None:
         """Print what has been set up."""
-        self._console.print(Text.assemble(("✓ ", "green"), sentence))
+        self._console.print(Text.assemble(("✓ ", "green"), (f"{part:<10}", "bold"), text))
 
     @contextmanager
     def playing(self, scenes: Sequence[Scene]) -> Iterator[None]:
@@ -138,6 +139,7 @@ class PeopleScreen:
         if not self._is_live:
             self._console.print()
             self._console.print(table(report.scenes))
+        self._console.print()
         self._console.print(verdict(report))
         for check in report.checks:
             self._console.print(check_line(check))
@@ -155,6 +157,7 @@ class PeopleScreen:
 
     def _legend(self) -> None:
         self._definitions([(name.format(carriers=self._carriers), text) for name, text in COLUMNS], "")
+        self._console.print()
 
     def _definitions(self, rows: Sequence[tuple[str, str]], lead: str) -> None:
         grid = Table.grid(padding=(0, 2, 0, 0))
@@ -181,7 +184,7 @@ class PeopleScreen:
 def table(scenes: Sequence[Scene]) -> Table:
     """Return the table as it is now: a row for each scenario, a column for each carrier."""
     providers = list(dict.fromkeys(scene.provider for scene in scenes))
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("What happens", min_width=28)
     shown.add_column("Exchange", min_width=11)
     for provider in providers:
@@ -223,10 +226,9 @@ def line(scene: Scene) -> Text:
     said = call.status.value if call else "no call"
     if call is not None and call.end_reason is not None:
         said += f" ({call.end_reason.why.value}, by {call.end_reason.who.value})"
-    way = "in " if scene.scenario.direction is Direction.INBOUND else "out"
     return Text.assemble(
         _mark(scene.agrees),
-        f" {scene.provider:<7} {way} {scene.scenario.title:<30} exchange: {scene.exchange_state:<12} gateway: {said}",
+        f" {scene.provider:<7} {scene.scenario.name:<20} exchange: {scene.exchange_state:<12} gateway: {said}",
     )
 
 
@@ -239,11 +241,11 @@ def verdict(report: Report) -> Text:
     """Return the result in one sentence."""
     total = len(report.scenes)
     if report.agreeing == total:
-        text = f"Gateway and exchange agree on all {total} calls, on status and end reason, "
+        text = f"Gateway and exchange agree on all {total} calls: status, who ended it, and why."
     else:
-        text = f"Gateway and exchange do NOT agree on {total - report.agreeing} of {total} calls, "
+        text = f"Gateway and exchange do NOT agree on {total - report.agreeing} of {total} calls."
     style = "bold green" if report.agrees else "bold red"
-    return Text.assemble(_mark(report.agrees), " ", (f"{text}after {report.seconds:.0f} s.", style))
+    return Text.assemble(_mark(report.agrees), " ", (text, style))
 
 
 def _mark(ok: bool) -> Text:

@@ -100,11 +100,11 @@ class Stage:
 
 
 @contextmanager
-def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str], None]) -> Iterator[Stage]:
+def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str, str], None]) -> Iterator[Stage]:
     """Start everything; stop everything, whatever happens, and remove the folder.
 
     Args:
-        tell: told, in one sentence each, what has been set up.
+        tell: told which part has been set up, and where it is.
 
     Raises:
         MissingExtra: the simulator's library is not installed. ConfigurationError: the server does not start.
@@ -114,11 +114,11 @@ def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str], Non
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-demo-")))
         stack.enter_context(_logging_to(folder / "demo.log"))
         sim = stack.enter_context(simulator.Simulator(speed=speed))
-        tell(f"A carrier simulator plays {_listed(providers)} on {HOST}:{sim.port}.")
+        tell("simulator", f"plays the carriers on {HOST}:{sim.port}")
         public_url = f"http://{HOST}:{free_port()}"
         claim_url = f"{public_url}/voice/streams/{{token}}/claim"
         agent = stack.enter_context(simulator.EchoAgent(claim_url=claim_url))
-        tell(f"An agent that echoes what it hears listens on {agent.url}.")
+        tell("agent", f"echoes what it hears on {agent.url}")
         settings = load_settings(
             config_file("demo.toml"),
             env={},
@@ -134,9 +134,9 @@ def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str], Non
             sim=sim, agent=agent, gateway=gateway, server=server, not_in_time=simulator.SimulatorTimeout
         )
         stage.lines = _set_up(stage, providers)
-        tell(f"An account at {_listed(providers)} was added, each with three numbers, and two agents.")
+        tell("accounts", "one at each carrier, with three numbers each; two agents")
         server.wait_ready()
-        tell(f"The gateway server (gateway serve, process {server.pid}) takes webhooks on {public_url}.")
+        tell("gateway", f"serves {public_url} (`gateway serve`, process {server.pid})")
         yield stage
 
 
@@ -145,11 +145,6 @@ def _import_simulator() -> Any:
         return import_module("providers.simulator")
     except ImportError as error:
         raise MissingExtra("the demo", "all") from error
-
-
-def _listed(providers: Sequence[str]) -> str:
-    names = [name.capitalize() for name in providers]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 # -- accounts, numbers, agents -------------------------------------------------------------------------------------
