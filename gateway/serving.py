@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,47 +136,69 @@ def _gateway_of(worker: Any) -> Gateway:
     return found
 
 
-class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """A threaded worker in which a request must have arrived within `READ_DEADLINE_S`, however slowly it drips.
+class ReadDeadlines:
+    """Shuts the reading side of connections whose request has not arrived whole in time. Thread-safe.
 
-    gunicorn gives a client that has begun its request all the time it wants, and a thread with it. Here the reading
-    side of an overdue connection is shut: a request that was whole is answered all the same, a half one is dropped.
+    A request that was whole is answered all the same, because only reading ends; of a half one nothing is left.
+    """
+
+    def __init__(self, seconds: float = READ_DEADLINE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._reading: dict[int, tuple[float, socket.socket]] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def limit(self, connection: socket.socket) -> Iterator[None]:
+        """Hold a connection to the deadline, from now until the block ends."""
+        with self._lock:
+            self._reading[id(connection)] = (self._clock() + self._seconds, connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading.pop(id(connection), None)
+
+    def shut_overdue(self) -> None:
+        """Shut what is overdue now."""
+        now = self._clock()
+        with self._lock:
+            overdue = [connection for deadline, connection in self._reading.values() if deadline < now]
+        for connection in overdue:
+            with contextlib.suppress(OSError):  # it went away by itself
+                connection.shutdown(socket.SHUT_RD)
+
+    def watch(self) -> None:
+        """Shut what is overdue, for ever; the target of a daemon thread."""
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            self.shut_overdue()
+
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A threaded worker whose clients have a deadline: gunicorn gives one that has begun its request all the time it
+    wants, and a thread with it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._reading: dict[int, tuple[float, Any]] = {}
-        self._reading_lock = threading.Lock()
+        self._deadlines = ReadDeadlines()
 
     def init_process(self) -> None:
         """Start the watch, after the fork."""
-        threading.Thread(target=self._watch, name="gateway-slow-clients", daemon=True).start()
+        threading.Thread(target=self._deadlines.watch, name="gateway-slow-clients", daemon=True).start()
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
         """Handle one request of a connection, under the deadline."""
-        with self._reading_lock:
-            self._reading[id(conn)] = (time.monotonic() + READ_DEADLINE_S, conn)
-        try:
+        with self._deadlines.limit(conn.sock):
             return super().handle(conn)
-        finally:
-            with self._reading_lock:
-                self._reading.pop(id(conn), None)
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(_LOOK_EVERY_S)
-            now = time.monotonic()
-            with self._reading_lock:
-                overdue = [conn for deadline, conn in self._reading.values() if deadline < now]
-            for conn in overdue:
-                with contextlib.suppress(OSError):  # it went away by itself
-                    conn.sock.shutdown(socket.SHUT_RD)
 
 
 __all__ = [
     "READ_DEADLINE_S",
     "DeadlineWorker",
+    "ReadDeadlines",
     "Server",
     "address_of",
     "config_file",

@@ -7,7 +7,7 @@
 | `options` | words on the command line -> models |
 | `screen` | tables, icons, the timeline |
 | `calls` `credentials` `numbers` `agents` | one group of commands each |
-| `running` | `serve`, `simulate`, `demo` |
+| `running` `simulating` | `serve`, `demo`, `simulate` |
 | `upkeep` | `db upgrade`, `doctor` |
 
 Every command takes `--json`: exactly one JSON document on stdout (`calls tail` alone writes one a line, one an event).

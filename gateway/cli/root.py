@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway import __version__
-from gateway.cli import agents, calls, credentials, numbers, running, upkeep
+from gateway.cli import agents, calls, credentials, numbers, running, simulating, upkeep
 from gateway.cli.options import Misused
 from gateway.cli.screen import clean
 from gateway.cli.session import Failed, Session, log_to_stderr
@@ -110,7 +110,7 @@ def options(
 
 app.command("demo")(running.demo)
 app.command("serve")(running.serve)
-app.command("simulate")(running.simulate)
+app.command("simulate")(simulating.simulate)
 app.command("call")(calls.call)
 app.add_typer(calls.group, name="calls")
 app.add_typer(credentials.group, name="credentials")

@@ -238,10 +238,13 @@ class Simulator:
 
     # -- the carriers' consoles
 
-    def add_account(self, provider: str, name: str = "Test account") -> Account:
-        """A new account; its `secrets` are what a gateway is given."""
+    def add_account(self, provider: str, name: str = "Test account", *, seed: int | None = None) -> Account:
+        """A new account; its `secrets` are what a gateway is given.
+
+        `seed`: of its ids and secrets only, so that the next run has the same account; calls are never the same.
+        """
         face = self.face(provider)
-        return self._call(lambda: face.add_account(name))
+        return self._call(lambda: self._add_account(face, name, seed))
 
     def add_number(self, account: Account, number: str) -> None:
         """A voice number (E.164) that the account holds."""
@@ -361,6 +364,17 @@ class Simulator:
         self._until(lambda: self._call(is_over), timeout_s, f"the end of {SimCall(leg)!r}")
 
     # -- inside
+
+    def _add_account(self, face: CarrierFace, name: str, seed: int | None) -> Account:
+        source = self._core.random
+        before = source.getstate()
+        if seed is not None:
+            source.seed(seed)
+        try:
+            return face.add_account(name)
+        finally:
+            if seed is not None:
+                source.setstate(before)
 
     def _ring(self, face: CarrierFace, number: str, from_: str, caller: CallerScript) -> SimCall:
         leg = face.ring(number, from_)

@@ -1,0 +1,271 @@
+"""`gateway serve` and `gateway simulate` as processes: what they say, what they answer, how they end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import serving
+from gateway.errors import ConfigurationError
+from tests.clikit import Cli
+
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path, {"GATEWAY_PUBLIC_URL": "http://127.0.0.1:1", "GATEWAY_SWEEP_INTERVAL_S": "0.1"})
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test started; none is left behind."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def first_document(process: subprocess.Popen[str]) -> Any:
+    """Read the one JSON document that a running command prints at its start."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line == "}\n":
+            return json.loads("".join(lines))
+    raise AssertionError(f"no document: {lines} {process.stderr and process.stderr.read()}")
+
+
+def get(url: str) -> tuple[int, Any]:
+    """GET a document; wait while the server is starting."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+        except OSError:
+            assert time.monotonic() < deadline, url
+            time.sleep(0.05)
+
+
+def test_serve_makes_its_database_takes_a_free_port_sweeps_and_ends_in_order(
+    cli: Cli, started: list[subprocess.Popen[str]]
+) -> None:
+    process = cli.start("serve", "--bind", "127.0.0.1:0", "--json")
+    started.append(process)
+    document = first_document(process)
+    assert document["pid"] == process.pid
+    assert not document["url"].endswith(":0")
+    assert (cli.folder / "gateway.db").exists()
+    assert get(f"{document['url']}/healthz") == (200, {"status": "ok"})
+    status, ready = get(f"{document['url']}/readyz")
+    assert (status, ready["checks"]["sweeper"]) == (200, "ok")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert not Path(
+        f"{cli.folder / 'gateway.db'}-wal"
+    ).exists()  # closed in order: nothing is left to recover
+
+
+def test_a_restarted_server_gets_its_port_back(cli: Cli, started: list[subprocess.Popen[str]]) -> None:
+    bind = "127.0.0.1:0"
+    for _ in range(2):
+        process = cli.start("serve", "--bind", bind, "--json")
+        started.append(process)
+        url = first_document(process)["url"]
+        assert get(f"{url}/healthz")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+        assert bind in ("127.0.0.1:0", url.removeprefix("http://"))
+        bind = url.removeprefix("http://")
+
+
+def test_the_simulator_tells_how_a_gateway_reaches_it(cli: Cli, started: list[subprocess.Popen[str]]) -> None:
+    process = cli.start("simulate", "--port", "0", "--speed", "20", "--json")
+    started.append(process)
+    document = first_document(process)
+    assert {account["provider"] for account in document["accounts"]} == {"plivo", "telnyx", "twilio"}
+    cli.env |= document["environment"]
+    for account in document["accounts"]:
+        secrets = [
+            word for name, value in account["secrets"].items() for word in ("--set", f"{name}={value}")
+        ]
+        added = cli.ok("credentials", "add", account["provider"], *secrets, "--check", "--json").document
+        assert added["account"]["status"] == "active"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+
+
+def test_a_connected_simulator_calls_and_is_called_at_once_and_again_after_a_restart(
+    cli: Cli, started: list[subprocess.Popen[str]]
+) -> None:
+    """Two runs of the simulator, one gateway: each places calls out at every carrier, and rings in."""
+    with serving.listen("127.0.0.1:0") as free:
+        cli.env["GATEWAY_PUBLIC_URL"] = f"http://{serving.address_of(free)}"
+    cli.ok("agents", "put", "support", "--forward", "+14155550123")
+    port = "0"
+    for run in range(2):
+        words = ("simulate", "--port", port, "--speed", "20", "--connect", "--ring-every", "1s", "--json")
+        simulator = cli.start(*words)
+        started.append(simulator)
+        document = first_document(simulator)
+        port = str(document["port"])
+        cli.env |= document["environment"]
+        numbers = [account["numbers"][0] for account in document["accounts"]]
+        assert [each["e164"] for each in cli.ok("numbers", "list", "--json").document["data"]] == numbers
+        if run == 0:
+            for number in numbers:
+                cli.ok("numbers", "assign", number, "--agent", "support", "--inbound", "--outbound")
+            gateway = cli.start("serve", "--bind", cli.env["GATEWAY_PUBLIC_URL"].removeprefix("http://"))
+            started.append(gateway)
+            get(f"{cli.env['GATEWAY_PUBLIC_URL']}/healthz")
+        for number in numbers:
+            words = ("call", "+14155550124", "--agent", "support", "--from", number, "--wait", "--json")
+            assert cli.ok(*words).document["status"] == "busy"
+        deadline = time.monotonic() + PATIENCE_S
+        while len(_inbound(cli)) <= run:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        simulator.send_signal(signal.SIGTERM)
+        assert simulator.wait(PATIENCE_S) == 0
+
+
+def _inbound(cli: Cli) -> list[Any]:
+    data: list[Any] = cli.ok("calls", "list", "--direction", "inbound", "--json").document["data"]
+    return data
+
+
+def test_ringing_needs_a_connected_gateway(cli: Cli) -> None:
+    ran = cli.run("simulate", "--ring-every", "1s")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+def test_the_simulator_for_people_prints_commands_to_paste(
+    cli: Cli, started: list[subprocess.Popen[str]]
+) -> None:
+    process = cli.start("simulate", "--port", "0")
+    started.append(process)
+    assert process.stdout is not None
+    said = ""
+    while "voicemail box" not in said:
+        said += process.stdout.readline()
+    assert "export GATEWAY_TWILIO_BASE_URL=http://127.0.0.1:" in said
+    assert "gateway credentials add plivo --set auth_id=" in said
+    assert "\x1b" not in said
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_without_its_extra_the_simulator_names_it(cli: Cli) -> None:
+    program = (
+        "import sys; sys.modules['aiohttp'] = None\n"
+        "from gateway.cli import main; sys.argv = ['gateway', 'simulate', '--port', '0']; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1)
+    assert "pip install 'telephony-gateway[simulator]'" in ran.stderr
+
+
+def test_without_a_vendors_library_a_command_names_the_extra(cli: Cli) -> None:
+    cli.ok(
+        "credentials",
+        "add",
+        "twilio",
+        "--set",
+        f"account_sid=AC{'0' * 32}",
+        "--set",
+        f"auth_token={'0' * 32}",
+    )
+    program = (
+        "import sys; sys.modules['twilio'] = None\n"
+        "from gateway.cli import main; sys.argv = ['gateway', 'credentials', 'check', 'twilio']; main()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env={**cli.environment, "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1)
+    assert "pip install 'telephony-gateway[twilio]'" in ran.stderr
+
+
+def test_the_shipped_configuration_is_found_and_limits_strangers() -> None:
+    text = serving.config_file().read_text()
+    for setting in (
+        "limit_request_line",
+        "limit_request_fields",
+        "graceful_timeout",
+        "control_socket_disable",
+    ):
+        assert f"\n{setting} = " in text
+
+
+def test_listening_on_a_wrong_address_names_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1:80"):
+        serving.listen("192.0.2.1:80")
+
+
+def test_an_overdue_client_is_cut_off_and_still_gets_the_answer_to_a_whole_request() -> None:
+    now = [0.0]
+    deadlines = serving.ReadDeadlines(10, clock=lambda: now[0])
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.settimeout(5)
+        with deadlines.limit(ours):
+            theirs.sendall(b"GET ")
+            assert ours.recv(10) == b"GET "
+            now[0] = 9.9
+            deadlines.shut_overdue()
+            theirs.sendall(b"/")
+            assert ours.recv(10) == b"/"
+            now[0] = 10.1
+            deadlines.shut_overdue()
+            assert ours.recv(10) == b""  # the end, as if the client had hung up
+            ours.sendall(b"HTTP/1.1 200 OK")
+            assert theirs.recv(20) == b"HTTP/1.1 200 OK"
+
+
+def test_a_request_that_is_over_is_not_cut_off() -> None:
+    now = [0.0]
+    deadlines = serving.ReadDeadlines(10, clock=lambda: now[0])
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with deadlines.limit(ours):
+            pass
+        now[0] = 100.0
+        deadlines.shut_overdue()
+        theirs.sendall(b"next")
+        ours.settimeout(5)
+        assert ours.recv(10) == b"next"
