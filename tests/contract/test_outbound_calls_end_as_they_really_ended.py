@@ -85,11 +85,10 @@ def test_events_reach_the_embedding_program_once_each(bench: Bench) -> None:
     bench.sim.script(CALLEE, Answer(after_s=1, talk_s=2))
     call = bench.ended(bench.place())
     kinds = [event.type.value for event in bench.heard if event.call.id == call.id]
-    assert [kind for kind in kinds if kind != "call.updated"] == [
-        "call.ringing",
-        "call.answered",
-        "call.ended",
-    ]
+    changes = [kind for kind in kinds if kind != "call.updated"]
+    # A carrier may deliver "ringing" after "answered": then nothing rings any more.
+    assert changes[-2:] == ["call.answered", "call.ended"]
+    assert changes[:-2] in ([], ["call.ringing"])
 
 
 def test_an_agent_that_hangs_up_ends_the_call_as_ours(bench: Bench) -> None:
