@@ -6,15 +6,16 @@
 nginx.conf beside this file, in front of it wherever strangers reach it.
 """
 
-from gateway.serving import start_background, stop_background
+from gateway.serving import READERS, start_background, stop_background
 from gateway.settings import load_settings
 
 _settings = load_settings()
 
-# Setting `bind`, `workers`, `threads`: the gateway's settings of the same names. SQLite wants one worker.
+# Setting `bind`, `workers`, `threads`: the gateway's settings of the same names. SQLite wants one worker. Requests are
+# read in further threads, so that slow clients keep none of the application's.
 bind = _settings.bind
 workers = _settings.workers
-threads = _settings.threads
+threads = _settings.threads + READERS
 loglevel = _settings.log_level.lower()
 
 # Threads, and a request that has not arrived whole within 10 s is dropped.

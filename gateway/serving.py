@@ -8,6 +8,7 @@ edits those in the configuration.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import threading
@@ -26,6 +27,7 @@ from gateway.settings import Settings
 from gateway.web.app import EXTENSION_KEY, create_app
 
 READ_DEADLINE_S: Final = 10.0  # R31: headers and body together
+READERS: Final = 240  # clients that may dawdle at once; a thread that waits costs some 20 KiB
 _LOOK_EVERY_S: Final = 0.5
 
 
@@ -91,7 +93,7 @@ class Server(Application):  # type: ignore[misc] # gunicorn has no types
         self.load_config_from_file(str(config_file()))
         self.cfg.set("bind", [f"fd://{self._bound.fileno()}"])
         self.cfg.set("workers", self._settings.workers)
-        self.cfg.set("threads", self._settings.threads)
+        self.cfg.set("threads", self._settings.threads + READERS)
         self.cfg.set("loglevel", self._settings.log_level.lower())
 
     def load(self) -> Flask:
@@ -120,20 +122,15 @@ def prepare(settings: Settings) -> None:
     Gateway.open(settings, upgrade=False, create=True, background=False).close()
 
 
-def start_background(worker: Any) -> None:
+def start_background(worker: DeadlineWorker) -> None:
     """Start the sweeper and the follow-up commands of this worker; gunicorn's `post_worker_init`."""
-    _gateway_of(worker).background.start(sweeps=True)
+    worker.gateway.background.start(sweeps=True)
 
 
-def stop_background(worker: Any) -> None:
+def stop_background(worker: DeadlineWorker) -> None:
     """Let the worker's background thread finish its piece of work; gunicorn's `worker_exit`."""
-    if getattr(worker, "wsgi", None) is not None:
-        _gateway_of(worker).close()
-
-
-def _gateway_of(worker: Any) -> Gateway:
-    found: Gateway = worker.wsgi.extensions[EXTENSION_KEY]
-    return found
+    if hasattr(worker, "gateway"):  # else it never got as far as an application
+        worker.gateway.close()
 
 
 class ReadDeadlines:
@@ -175,10 +172,37 @@ class ReadDeadlines:
             self.shut_overdue()
 
 
-class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """A threaded worker whose clients have a deadline: gunicorn gives one that has begun its request all the time it
-    wants, and a thread with it.
+class Buffered:
+    """Reads a request's body before the request takes one of the application's places: a slow client holds none.
+
+    Args:
+        places: how many requests the application works on at once.
+        most_bytes: of a body; one more is read, so that the application sees that it is too long.
     """
+
+    def __init__(self, app: Flask, *, places: int, most_bytes: int) -> None:
+        self._app = app
+        self._places = threading.BoundedSemaphore(places)
+        self._most_bytes = most_bytes
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer one request (WSGI)."""
+        declared = int(environ.get("CONTENT_LENGTH") or 0)
+        if declared <= self._most_bytes:  # else it is refused by its header, unread
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(self._most_bytes + 1))
+        with self._places:
+            return self._app(environ, start_response)
+
+
+class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """A threaded worker that slow clients cannot fill (R31).
+
+    gunicorn gives a client that has begun its request all the time it wants, and a thread with it. Here requests are
+    read in cheap threads, `READERS` more than the application has places, and each must be there by its deadline.
+    """
+
+    gateway: Gateway
+    wsgi: Any  # what gunicorn calls; loaded after the fork
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -189,6 +213,13 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
         threading.Thread(target=self._deadlines.watch, name="gateway-slow-clients", daemon=True).start()
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        """Load the application and put the buffer in front of it."""
+        super().load_wsgi()
+        self.gateway = self.wsgi.extensions[EXTENSION_KEY]
+        settings = self.gateway.settings
+        self.wsgi = Buffered(self.wsgi, places=settings.threads, most_bytes=settings.max_webhook_bytes)
+
     def handle(self, conn: Any) -> Any:
         """Handle one request of a connection, under the deadline."""
         with self._deadlines.limit(conn.sock):
@@ -196,7 +227,9 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no type
 
 
 __all__ = [
+    "READERS",
     "READ_DEADLINE_S",
+    "Buffered",
     "DeadlineWorker",
     "ReadDeadlines",
     "Server",

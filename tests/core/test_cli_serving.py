@@ -269,3 +269,43 @@ def test_a_request_that_is_over_is_not_cut_off() -> None:
         theirs.sendall(b"next")
         ours.settimeout(5)
         assert ours.recv(10) == b"next"
+
+
+def test_clients_that_drip_do_not_keep_others_waiting(cli: Cli, started: list[subprocess.Popen[str]]) -> None:
+    """More half requests than the application has places, in headers and in bodies; whole ones are served at once."""
+    process = cli.start("serve", "--bind", "127.0.0.1:0", "--json", GATEWAY_THREADS="2")
+    started.append(process)
+    url = first_document(process)["url"]
+    assert get(f"{url}/healthz")[0] == 200
+    host, port = url.removeprefix("http://").split(":")
+    head = b"POST /voice/key/answer HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+    slow = [socket.create_connection((host, int(port))) for _ in range(24)]
+    try:
+        for position, client in enumerate(slow):
+            client.sendall(head if position % 2 else head + b"\r\nhalf")
+        for _ in range(10):
+            assert get(f"{url}/healthz")[0] == 200
+        for client in slow:
+            client.settimeout(0.01)
+            with pytest.raises(TimeoutError):
+                client.recv(1)  # they were still being waited for all the while
+    finally:
+        for client in slow:
+            client.close()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_body_that_is_too_long_is_still_refused_as_too_long(
+    cli: Cli, started: list[subprocess.Popen[str]], framing: str
+) -> None:
+    process = cli.start("serve", "--bind", "127.0.0.1:0", "--json")
+    started.append(process)
+    url = first_document(process)["url"]
+    assert get(f"{url}/healthz")[0] == 200
+    body = b"a" * 70_000
+    sent: Any = body if framing == "length" else iter([body[:1000], body[1000:]])
+    request = urllib.request.Request(f"{url}/voice/key/answer", data=sent, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=PATIENCE_S)
+    with refused.value as answer:
+        assert answer.code == 413
