@@ -75,7 +75,7 @@ class CallSettings:
         _set_enum(self, "voicemail_detection", VoicemailDetection)
         _set_enum(self, "on_voicemail", OnVoicemail)
         for name in ("recording_enabled", "transcription_enabled"):
-            if getattr(self, name) not in (None, True, False):
+            if not isinstance(getattr(self, name), (bool, type(None))):
                 raise ValidationError(name, "give true or false")
         for name in ("greeting", "voicemail_message"):
             if not isinstance(getattr(self, name), (str, type(None))):
@@ -157,7 +157,8 @@ class Agent:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not 1 <= len(self.id) <= 200 or not self.id.isprintable():
             raise ValidationError("agent id", "give 1 to 200 printable characters")
-        if self.max_concurrent_calls is not None and self.max_concurrent_calls < 1:
+        limit = self.max_concurrent_calls
+        if limit is not None and (type(limit) is not int or limit < 1):
             raise ValidationError("max_concurrent_calls", "give at least 1, or nothing for no limit")
         object.__setattr__(self, "fallback", tuple(self.fallback))
         _set_enum(self, "caller_id_strategy", CallerIdStrategy)
@@ -292,7 +293,9 @@ class Call:
     @property
     def started_at(self) -> datetime | None:
         """When it was answered, or None. Counted back from the end when only the end told that it was answered."""
-        if self.facts.answered_at is not None or not was_answered(self.facts):
+        if not was_answered(self.facts):
+            return None
+        if self.facts.answered_at is not None:
             return self.facts.answered_at
         if self.facts.ended_at is None or self.facts.duration is None:
             return self.facts.ended_at
