@@ -48,8 +48,15 @@ def serve(
     serving.serve(settings, bound)
 
 
-def demo(context: typer.Context, as_json: Json = False) -> None:
+def demo(
+    context: typer.Context,
+    provider: Annotated[
+        list[str] | None, typer.Option("--provider", help="Only this carrier; repeat for several.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Run calls out and in at every carrier, on the simulator, in a live table. Ends by itself."""
     session_of(context)
+    # By name, and only now: it brings the simulator, which other commands must work without.
     run = importlib.import_module("gateway.demo").run
-    raise typer.Exit(run(as_json=as_json))
+    raise typer.Exit(run(as_json=as_json, providers=provider or ()))
