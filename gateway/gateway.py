@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from gateway import claiming, dialing, ending, provisioning, receiving, reconciling
+from gateway import acting, claiming, dialing, ending, provisioning, receiving, reconciling
 from gateway.background import Background
 from gateway.errors import NotFound
 from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
@@ -183,6 +183,10 @@ class Gateway:
     def sweep(self) -> reconciling.Swept:
         """Do one round of everything that is due: quiet calls, unknown dials, late joins, costs, follow-ups."""
         return reconciling.sweep(self.services)
+
+    def run_due(self) -> int:
+        """Carry out follow-up commands that are due; return how many. The background thread does this by itself."""
+        return acting.run_due(self.services)
 
     def reconcile(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> list[Call]:
         """Ask the carriers now about every open call and unknown dial; return the calls as they then are."""

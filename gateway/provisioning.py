@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from gateway import guards, registry, stepping
+from gateway import registry, stepping
 from gateway.errors import NotFound, ValidationError
 from gateway.ids import new_id, new_token
-from gateway.instructions import Connection, Forward, NextAgent, Stream
+from gateway.instructions import Connection, FallbackStep, NextAgent, Say
 from gateway.interface import AccountInfo
 from gateway.models import DEFAULT_WORKSPACE, Agent, Assignment, Credential, Number
-from gateway.numbers import area_code_of, parse_e164, region_of
+from gateway.numbers import area_code_of, mask, parse_e164, region_of
 from gateway.services import Services
 from gateway.status import Direction
 from gateway.store import agents, credentials, numbers
@@ -166,7 +166,7 @@ def find_number(services: Services, e164: str, workspace_id: str = DEFAULT_WORKS
     wanted = parse_e164(e164, "number")
     number = numbers.find_number(services.store, workspace_id, wanted)
     if number is None:
-        raise NotFound("number", wanted)
+        raise NotFound("number", mask(wanted))
     return number
 
 
@@ -182,7 +182,8 @@ def assign_number(
     """Let a number serve an agent, in one direction or both; at most one agent takes a number's inbound calls.
 
     Raises:
-        NotFound: no such number or agent. Conflict: another agent takes the inbound calls. ValidationError: no direction.
+        NotFound: no such number or agent. Conflict: another agent takes the inbound calls.
+        ValidationError: no direction.
     """
     if not inbound and not outbound:
         raise ValidationError("direction", "say inbound, outbound or both")
@@ -222,13 +223,21 @@ def put_agent(services: Services, agent: Agent) -> Agent:
             "connect", "give Stream, Sip, Forward, or a function of the call that returns one"
         )
     for step in agent.fallback:
-        if isinstance(step, Forward):
-            guards.check_destination(step.number, services.settings.allowed_countries, "fallback number")
-        elif isinstance(step, Stream):
-            stepping.check_stream_host(step, services.settings.allowed_stream_hosts)
-        elif isinstance(step, NextAgent) and step.agent_id == agent.id:
-            raise ValidationError("fallback", "an agent cannot be its own fallback")
+        _check_step(services, agent, step)
     with services.store.transaction() as tx:
         agents.put_agent(tx, agent, at=services.clock())
     services.keep_function(agent)
     return agent
+
+
+def _check_step(services: Services, agent: Agent, step: object) -> None:
+    if isinstance(step, Connection):
+        stepping.check_connection(services, step)
+    elif not isinstance(step, FallbackStep):
+        raise ValidationError(
+            "fallback", "give NextAgent, Stream, Sip, Forward, Say, TakeMessage or Reject as its steps"
+        )
+    elif isinstance(step, NextAgent) and step.agent_id == agent.id:
+        raise ValidationError("fallback", "an agent cannot be its own fallback")
+    elif isinstance(step, Say) and not step.text.strip():
+        raise ValidationError("fallback", "Say needs a text: the caller would hear silence")
