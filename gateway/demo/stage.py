@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 60.0  # of the server process, on a machine that is busy with something else
-STOP_TIMEOUT_S: Final = 10.0
+STOP_TIMEOUT_S: Final = 5.0
 
 ECHO: Final = "echo"
 DOWN: Final = "down"
@@ -43,6 +43,7 @@ UNASSIGNED_TEXT: Final = "This demo number is not assigned to an agent. Goodbye.
 DOWN_TEXT: Final = "The agent of this demo number is down. This is its fallback message. Goodbye."
 VOICEMAIL_TEXT: Final = "This is the demo of the telephony gateway. Nobody needs to call back."
 
+TEST_CALLER: Final = 49  # the last phone; scenes use the first ones
 AREA_CODES: Final = (
     "415",
     "212",
@@ -137,6 +138,8 @@ def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str, str]
         tell("accounts", "one at each carrier, with three numbers each; two agents")
         server.wait_ready()
         tell("gateway", f"serves {public_url} (`gateway serve`, process {server.pid})")
+        _try_out(stage)
+        tell("test call", "one came in at each carrier and was answered")
         yield stage
 
 
@@ -195,6 +198,22 @@ def _give_urls(stage: Stage, line: Line) -> None:
             status_url=urls["status"],
             fallback_url=urls["fallback"],
         )
+
+
+def _try_out(stage: Stage) -> None:
+    """Have one call come in at each carrier: the server loads a carrier's library when it first needs it."""
+    calls = [
+        stage.sim.ring(line.number(Called.UNASSIGNED), line.phone(TEST_CALLER))
+        for line in stage.lines.values()
+    ]
+    for call in calls:
+        with suppress(stage.not_in_time):
+            stage.sim.wait(call, timeout_s=START_TIMEOUT_S)
+        if call.truth != "answered":
+            tail = stage.server.log_tail()
+            raise ConfigurationError(
+                f"the test call at {call.provider} is {call.truth}, not answered:\n{tail}"
+            )
 
 
 # -- the server process --------------------------------------------------------------------------------------------
