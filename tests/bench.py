@@ -22,6 +22,7 @@ from gateway import Agent, Call, CallSettings, Gateway, Stream
 from gateway.settings import load_settings
 from gateway.web import create_app
 from providers.simulator import Account, EchoAgent, SimCall, Simulator
+from tests.wires import Wire
 
 PROVIDERS = ("plivo", "telnyx", "twilio")
 OURS = "+14155550100"
@@ -179,9 +180,15 @@ class Bench:
 
 @contextmanager
 def open_bench(
-    provider: str, folder: Path, *, speed: float = 10.0, sweeps: bool = True, **settings: Any
+    provider: str,
+    folder: Path,
+    *,
+    speed: float = 10.0,
+    sweeps: bool = True,
+    wire: Wire | None = None,
+    **settings: Any,
 ) -> Iterator[Bench]:
-    """Start everything for one carrier and stop it again."""
+    """Start everything for one carrier and stop it again; `wire` carries the adapter's requests."""
     web = WebServer()
     with Simulator(speed=speed) as sim:
         found = load_settings(
@@ -197,6 +204,8 @@ def open_bench(
             Gateway.open(found) as gw,
             EchoAgent(claim_url=f"{web.url}/voice/streams/{{token}}/claim") as agent,
         ):
+            if wire is not None:
+                gw.services.open_provider = wire.open_provider
             if sweeps:
                 gw.background.start(sweeps=True)
             web.start(create_app(gw))
