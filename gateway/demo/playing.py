@@ -154,14 +154,14 @@ class Scene:
         if self.scenario.direction is Direction.OUTBOUND:
             self._place()
         else:
-            self.stage.sim.ring(self.ours, self.phone, self.scenario.phone)  # type: ignore[arg-type]
+            self.stage.sim.ring(self.ours, self.phone, self.scenario.phone)
         self.scenario.during(self)
         self.wait("the exchange to end the call", self._is_settled)
         self.wait("the gateway to see the end", lambda: self.call is not None and self.call.status.is_final)
         self._judge()
 
     def _place(self) -> None:
-        self.stage.sim.script(self.phone, self.scenario.phone)  # type: ignore[arg-type]
+        self.stage.sim.script(self.phone, self.scenario.phone)
         placed = self.stage.gateway.place_call(
             ECHO, self.phone, from_number=self.ours, settings=self.scenario.settings
         )
@@ -250,15 +250,16 @@ class Scene:
 
     def swapped_reports(self) -> tuple[str, str] | None:
         """Return the report that was held back and the one that overtook it; None when none did."""
-        call = self.exchange_call
-        held = [e for e in self.stage.sim.journal.find("fault", self.provider, call) if call is not None]  # type: ignore[arg-type]
-        for fault in held:
-            if "reorder" not in fault.data.get("faults", ()):
-                continue
-            sent = [e for e in self.webhooks() if e.sequence > fault.sequence]
-            if sent and sent[0].data["event"] != fault.data["event"]:
-                return str(fault.data["event"]), str(sent[0].data["event"])
+        for held in self._faults("reorder"):
+            after = [each.data["event"] for each in self.webhooks() if each.sequence > held.sequence]
+            if after and after[0] != held.data["event"]:
+                return str(held.data["event"]), str(after[0])
         return None
+
+    def _faults(self, name: str) -> list[Entry]:
+        call, entries = self.exchange_call, self.stage.sim.journal.all()
+        ours = [each for each in entries if call is not None and each.call_id == call.id]
+        return [each for each in ours if each.kind == "fault" and name in each.data.get("faults", ())]
 
     def latest(self) -> Call | None:
         """Return the gateway's record as it is now."""

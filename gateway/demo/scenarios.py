@@ -47,7 +47,7 @@ class Scenario:
     group: str
     title: str
     direction: Direction
-    phone: object
+    phone: Any
     truth: str
     called: Called = Called.ECHO
     settings: CallSettings = field(default_factory=CallSettings)
