@@ -162,16 +162,19 @@ def look_for(services: Services, attempt: Attempt) -> AttemptState:
 
 
 def _ours(tx: Tx, found: FoundCalls, attempt: Attempt, *, exclusive: bool) -> list[FoundCall]:
-    """Return the found calls that are this attempt's: its token proves it, or nobody else can have placed them."""
-    certain = [call for call in found.calls if call.has_our_token]
-    if certain or not exclusive:
-        return certain
-    unbound = []
-    for call in found.calls:
-        holder = calls.find_call_by_leg(tx, attempt.credential_id, (call.leg_id, *call.other_ids))
-        if holder is None or holder.id == attempt.call_id:
-            unbound.append(call)
-    return sorted(unbound, key=lambda call: (call.created_at is None, call.created_at, call.leg_id))
+    """Return the found calls that are this attempt's, oldest first.
+
+    Its token proves it; else nobody but this library places calls with the credential.
+    """
+    ours = [call for call in found.calls if call.has_our_token]
+    if not ours and exclusive:
+        ours = [call for call in found.calls if _is_unbound(tx, call, attempt)]
+    return sorted(ours, key=lambda call: (call.created_at is None, call.created_at, call.leg_id))
+
+
+def _is_unbound(tx: Tx, found: FoundCall, attempt: Attempt) -> bool:
+    holder = calls.find_call_by_leg(tx, attempt.credential_id, (found.leg_id, *found.other_ids))
+    return holder is None or holder.id == attempt.call_id
 
 
 def _settle_look(

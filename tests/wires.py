@@ -63,6 +63,6 @@ class Clock:
             return utc_now() + self._ahead
 
     def ahead(self, **by: float) -> None:
-        """Put it that far ahead of the real time: `ahead(minutes=10)`. It never goes back."""
+        """Put it that far ahead of the real time: `ahead(minutes=10)`; without arguments it is right again."""
         with self._lock:
-            self._ahead = max(self._ahead, timedelta(**by))
+            self._ahead = timedelta(**by)

@@ -365,11 +365,12 @@ class TelnyxProvider(Provider):
             )
 
     def _collect(self, found: dict[str, FoundCall], items: Iterator[FoundCall | None]) -> bool:
-        """Add what is found; False when the list could not be read to its end."""
+        """Add what is found; False when the list could not be read to its end. Only recorded starts tell a time."""
         try:
             for call in items:
                 if call is not None:
-                    found.setdefault(call.leg_id, call)
+                    known = found.get(call.leg_id, call)
+                    found[call.leg_id] = replace(known, created_at=known.created_at or call.created_at)
         except ProviderError:
             return False
         return True
