@@ -47,6 +47,11 @@ class Stream(_Step):
             )
         if parts.scheme == "ws" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
             raise ValidationError("stream url", "ws:// is for loopback only; give a wss:// address")
+        for name, value in self.parameters.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise ValidationError(
+                    "stream parameters", f"{str(name)[:40]!r}: names and values are strings"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Sip(_Step):
     uri: str
 
     def __post_init__(self) -> None:
+        _check_text("sip uri", self.uri)
         user, at, host = self.uri.removeprefix("sip:").partition("@")
         if not self.uri.startswith("sip:") or not at or not user or not host or not self.uri.isascii():
             raise ValidationError("sip uri", "give sip:user@host")
@@ -85,6 +91,9 @@ class Say(_Step):
     text: str
     language: str = "en-US"
 
+    def __post_init__(self) -> None:
+        _check_text("text to say", self.text, self.language)
+
 
 @dataclass(frozen=True, slots=True)
 class TakeMessage(_Step):
@@ -94,6 +103,11 @@ class TakeMessage(_Step):
     max_length_s: int = 120
     language: str = "en-US"
 
+    def __post_init__(self) -> None:
+        _check_text("prompt", self.prompt, self.language)
+        if type(self.max_length_s) is not int or self.max_length_s < 1:
+            raise ValidationError("max_length_s", "give whole seconds, at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class LeaveMessage(_Step):
@@ -102,12 +116,21 @@ class LeaveMessage(_Step):
     text: str
     language: str = "en-US"
 
+    def __post_init__(self) -> None:
+        _check_text("message to leave", self.text, self.language)
+
 
 @dataclass(frozen=True, slots=True)
 class Reject(_Step):
     """Refuse an inbound call that is not answered yet. On an answered call the gateway says so and hangs up instead."""
 
     reason: RejectAs = RejectAs.BUSY
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "reason", RejectAs(self.reason))
+        except ValueError:
+            raise ValidationError("reject reason", "give busy or rejected") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +141,11 @@ class HangUp(_Step):
 Connection = Stream | Sip | Forward
 FallbackStep = NextAgent | Stream | Sip | Forward | Say | TakeMessage | Reject
 Instruction = Stream | Sip | Forward | Say | TakeMessage | LeaveMessage | Reject | HangUp
+
+
+def _check_text(name: str, *values: str) -> None:
+    if not all(isinstance(value, str) for value in values):
+        raise ValidationError(name, "give text")
 
 
 def _split(url: str, name: str) -> SplitResult:

@@ -34,6 +34,7 @@ from gateway.instructions import (
 from gateway.interface import CallbackUrls, Capabilities, Hook, LiveCall
 from gateway.journaling import note
 from gateway.models import Call, Credential, EventOutcome
+from gateway.numbers import parse_e164
 from gateway.routing import Candidate, Chain, Chosen, choose_step
 from gateway.services import ConnectFunction, Services
 from gateway.status import CallFacts, Direction, EndCause
@@ -250,12 +251,14 @@ def check_connection(services: Services, connection: object) -> Connection:
     """Return the connection when it may be used (R70, R71, R93).
 
     Raises:
-        ValidationError: not a connection, or a host or number that is not allowed.
+        ValidationError: not a connection, or a host or number that is not allowed; DialRefused, InvalidNumber.
     """
     if not isinstance(connection, Connection):
         raise ValidationError("connect", "give Stream, Sip or Forward")
     if isinstance(connection, Forward):
         guards.check_destination(connection.number, services.settings.allowed_countries, "forward number")
+        if connection.caller_id is not None:
+            parse_e164(connection.caller_id, "forward caller_id")
     if isinstance(connection, Stream):
         check_stream_host(connection, services.settings.allowed_stream_hosts)
     return connection
