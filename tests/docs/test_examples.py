@@ -36,6 +36,7 @@ CALLER = "+12125550123"
 GATEWAY = str(Path(sys.executable).with_name("gateway"))
 AGENT_URL = "wss://agents.example.com/media"
 
+RUN_ELSEWHERE = {"docs/agents.md"}  # needs the agent runtime: make test-agents
 WITH_PYTHON = {name_of(path) for path in PAGES if blocks(path, "python")}
 
 
@@ -121,7 +122,7 @@ def hears_itself(sim: Simulator, call: Any) -> bool:
 
 def test_every_page_with_python_is_run_here() -> None:
     text = Path(__file__).read_text("utf-8")
-    assert [page for page in sorted(WITH_PYTHON) if f'run("{page}")' not in text] == []
+    assert [page for page in sorted(WITH_PYTHON - RUN_ELSEWHERE) if f'run("{page}")' not in text] == []
 
 
 def test_the_readme_takes_and_places_calls(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +170,7 @@ def test_the_page_for_inbound_calls(world: World, provider: str, monkeypatch: py
             number = OURS
         else:
             number = bring(world, gw, provider)
-        ringing = sim.ring(number, from_=CALLER, caller=Caller(talk_s=8, keys="12#"))
+        ringing = sim.ring(number, from_=CALLER, caller=Caller(talk_s=8, keys="12#", gives_up_after_s=600))
         sim.wait(ringing)
     assert sim.truth(ringing) == "answered"
     assert hears_itself(sim, ringing)
