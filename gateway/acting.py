@@ -82,11 +82,16 @@ def _insert(tx: Tx, call: Call, kind: ActionKind, payload: Mapping[str, Any], no
 
 def run_due(services: Services, limit: int = 20) -> int:
     """Claim and carry out what is due; return how many actions were tried."""
-    with services.store.transaction() as tx:
-        claimed = actions.claim_actions(tx, services.clock(), limit, LEASE_S)
+    claimed = claim_due(services, limit)
     for action in claimed:
         run(services, action)
     return len(claimed)
+
+
+def claim_due(services: Services, limit: int) -> list[Action]:
+    """Claim what is due: nobody else carries it out while the lease runs."""
+    with services.store.transaction() as tx:
+        return actions.claim_actions(tx, services.clock(), limit, LEASE_S)
 
 
 def run(services: Services, action: Action) -> bool:

@@ -373,6 +373,13 @@ class Provider(ABC):
     def account_ref(self) -> str:
         """The carrier's name of the account, as its webhooks name it; "" when its webhooks name none."""
 
+    def prepare(self) -> None:  # noqa: B027 - a carrier without a library has nothing to prepare
+        """Load what the first request would wait for (a vendor's library takes a second). No network.
+
+        Raises:
+            MissingExtra: the library is not installed.
+        """
+
     # -- webhooks in ------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -77,25 +77,10 @@ def sweep(services: Services) -> Swept:
     """Do one round of everything that is due. One failing piece does not stop the others."""
     now = services.clock()
     expired = recover(services)
-    trouble = 0
-
-    def each(items: list[Any], work: Callable[[Services, Any], object]) -> int:
-        nonlocal trouble
-        for item in items:
-            try:
-                work(services, item)
-            except GatewayError as error:
-                trouble += 1
-                log.warning("%s: %s", work.__name__, error)
-            except Exception:  # a bug in one adapter must not keep the others' calls from being asked about
-                trouble += 1
-                log.exception("%s failed", work.__name__)
-        return len(items)
-
-    joins = each(steps.due_joins(services.store, now, BATCH), fail_late_join)
-    looked = each(attempts.due_unknown_attempts(services.store, now, BATCH), look_for)
-    asked = each(calls.due_quiet_calls(services.store, now, BATCH), ask_about)
-    costs = each(calls.due_cost_looks(services.store, now, BATCH), ask_cost)
+    joins, late = fail_late_joins(services)
+    looked, lost = _each(services, attempts.due_unknown_attempts(services.store, now, BATCH), look_for)
+    asked, mute = _each(services, calls.due_quiet_calls(services.store, now, BATCH), ask_about)
+    costs, free = _each(services, calls.due_cost_looks(services.store, now, BATCH), ask_cost)
     done = acting.run_due(services)
     with services.store.transaction() as tx:
         webhooks.purge_seen(tx, now - SEEN_KEPT)
@@ -106,8 +91,23 @@ def sweep(services: Services) -> Swept:
         costs=costs,
         late_joins=joins,
         actions=done,
-        failures=trouble,
+        failures=late + lost + mute + free,
     )
+
+
+def _each(services: Services, items: list[Any], work: Callable[[Services, Any], object]) -> tuple[int, int]:
+    """Do one kind of work for each item; return how many there were and how many failed."""
+    failed = 0
+    for item in items:
+        try:
+            work(services, item)
+        except GatewayError as error:
+            failed += 1
+            log.warning("%s: %s", work.__name__, error)
+        except Exception:  # a bug in one adapter must not keep the others' calls from being asked about
+            failed += 1
+            log.exception("%s failed", work.__name__)
+    return len(items), failed
 
 
 def recover(services: Services) -> int:
@@ -380,6 +380,11 @@ def ask_cost(services: Services, due: CostLook) -> None:
 
 
 # -- agents that did not join --------------------------------------------------------------------------------------
+
+
+def fail_late_joins(services: Services) -> tuple[int, int]:
+    """Move on every caller whose agent did not join in time; return how many, and how many of them failed."""
+    return _each(services, steps.due_joins(services.store, services.clock(), BATCH), fail_late_join)
 
 
 def fail_late_join(services: Services, step: Step) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway import registry
-from gateway.errors import NotFound
+from gateway.errors import GatewayError, NotFound
 from gateway.instructions import Connection
 from gateway.interface import Provider
 from gateway.models import Agent, Call, Credential
@@ -20,6 +21,8 @@ from gateway.store import Reader, Store, agents, credentials
 from gateway.store.rows import SealedCredential
 from gateway.urls import Urls
 from gateway.vault import Vault
+
+log = logging.getLogger(__name__)
 
 ConnectFunction = Callable[[Call], Connection]
 
@@ -78,6 +81,14 @@ class Services:
         with self._lock:
             self._opened[known.id] = (found.sealed, credential, provider)
         return credential, provider
+
+    def prepare_providers(self) -> None:
+        """Load what the first request to each stored account would wait for, so that no caller does."""
+        for found in credentials.list_sealed_credentials(self.store):
+            try:
+                self._open(found)[1].prepare()
+            except GatewayError as error:
+                log.warning("credential %s cannot be used: %s", found.credential.id, error)
 
     def provider_for(self, call: Call) -> tuple[Credential, Provider]:
         """Return the credential and the adapter of a call. Raises NotFound when the credential is gone."""
