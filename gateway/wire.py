@@ -60,6 +60,11 @@ def parse_form(body: bytes) -> dict[str, list[str]]:
     return fields
 
 
+def parse_query(url: str) -> dict[str, list[str]]:
+    """Return name -> values of a URL's query, read as `parse_form` reads a body; a fragment is no part of it."""
+    return parse_form(url.partition("#")[0].partition("?")[2].encode("utf-8", "surrogatepass"))
+
+
 def single(fields: Mapping[str, list[str]], name: str) -> str | None:
     """Return the one value of a field, or None when it is absent.
 
