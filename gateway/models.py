@@ -352,3 +352,116 @@ class EventRecord:
     occurred_at: datetime
     received_at: datetime
     raw: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False, hash=False)
+
+
+# -- the public API -------------------------------------------------------------------------------------------------
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    CALLS_READ = "calls:read"
+    CALLS_WRITE = "calls:write"
+    NUMBERS_READ = "numbers:read"
+    NUMBERS_WRITE = "numbers:write"
+    NUMBERS_BUY = "numbers:buy"
+    CREDENTIALS_WRITE = "credentials:write"
+    ADMIN = "admin"  # everything, keys and webhook endpoints too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key of the public API, without the key itself: `prefix` is its first 12 characters, to tell keys apart."""
+
+    id: str
+    workspace_id: str
+    name: str
+    prefix: str
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    created_at: datetime
+
+    def allows(self, scope: Scope) -> bool:
+        """Return whether the key has the scope, or is an admin's."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def is_valid(self, now: datetime) -> bool:
+        """Return whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEndpoint:
+    """An address of the embedding platform that hears of events. No `event_types`: of all types.
+
+    `failing_since` is the first failure after the last success. `disabled_reason` says why nothing is sent now.
+    """
+
+    id: str
+    workspace_id: str
+    url: str
+    event_types: tuple[str, ...] = ()
+    is_enabled: bool = True
+    disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    def wants(self, event_type: str) -> bool:
+        """Return whether the endpoint subscribed to the type."""
+        return not self.event_types or event_type in self.event_types
+
+
+class Speaker(StrEnum):
+    """Who said a line of a transcript: our agent, or the other party."""
+
+    AGENT = "agent"
+    CONTACT = "contact"
+
+
+_LONGEST_TIMESTAMP_S: Final = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptLine:
+    """One thing said in a call, `timestamp_s` seconds after its start."""
+
+    speaker: Speaker | str
+    text: str = field(repr=False)
+    timestamp_s: float
+
+    def __post_init__(self) -> None:
+        _set_enum(self, "speaker", Speaker)
+        if not isinstance(self.text, str):
+            raise ValidationError("text", "give text")
+        if isinstance(self.timestamp_s, bool) or not isinstance(self.timestamp_s, (int, float)):
+            raise ValidationError("timestamp", "give seconds, 0 or more")
+        if not 0 <= self.timestamp_s <= _LONGEST_TIMESTAMP_S:
+            raise ValidationError("timestamp", "give seconds, 0 or more, within a week")
+        object.__setattr__(self, "timestamp_s", float(self.timestamp_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSummary:
+    """What a list of calls shows of an analysis."""
+
+    summary: str = field(default="", repr=False)
+    outcome: str = ""
+    has_transcript: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What the call engine found out about a call. `outcome` is its own word ("booked", "not interested")."""
+
+    transcript: tuple[TranscriptLine, ...] = field(default=(), repr=False)
+    summary: str = field(default="", repr=False)
+    outcome: str = ""
+
+    @property
+    def short(self) -> AnalysisSummary:
+        """The same without the transcript's lines."""
+        return AnalysisSummary(
+            summary=self.summary, outcome=self.outcome, has_transcript=bool(self.transcript)
+        )

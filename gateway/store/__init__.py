@@ -6,6 +6,9 @@ Queries are functions named by intention, in one module per thing:
 | --- | --- |
 | `credentials` `numbers` `agents` | who calls, from where |
 | `calls` `attempts` `events` `steps` `actions` | what happens to a call |
+| `analyses` `tombstones` | what is known of a call beside it, and what a deleted one leaves behind |
+| `api_keys` `rates` | who may use the public API, and how often |
+| `endpoints` `outbox` | where events go to the outside, and the events |
 | `webhooks` | webhooks seen before |
 | `upkeep` | leases, words not in any table, small facts about this database |
 

@@ -1,18 +1,34 @@
-"""Calls and the carrier's ids of their legs."""
+"""Calls, the carrier's ids of their legs, lists and statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, Update, bindparam, func, literal_column, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    type_coerce,
+    update,
+)
 
 from gateway.errors import Conflict, NotFound
 from gateway.models import Call
-from gateway.status import CallStatus, Direction
+from gateway.status import CallStatus, Cost, Direction, was_answered
 from gateway.store.codec import (
     clean_text,
     read_end_reason,
@@ -24,12 +40,15 @@ from gateway.store.codec import (
     write_json,
     write_settings,
 )
-from gateway.store.engine import Reader, Tx
+from gateway.store.engine import PerDialect, Reader, Tx
 from gateway.store.paging import read_cursor, write_cursor
-from gateway.store.rows import UNSET, CallPage, CostLook, Unset
+from gateway.store.rows import UNSET, CallPage, CallStats, CostLook, Tally, Unset
 from gateway.store.statements import insert_new
 from gateway.store.tables import LIVE, UtcTime, call, call_leg
+from gateway.store.tombstones import bury_keys, bury_legs, is_spent_key
 
+_MILLION: Final = 1_000_000
+_BEYOND_BELIEF: Final = 10**9  # of any currency for one call
 COUNT_CAP: Final = 10_001  # an exact total of a million calls costs 30 ms; a capped one costs 0.4 ms
 
 _c = call.c
@@ -56,6 +75,10 @@ _WRITTEN: Final = (
     "sequence",
     "version",
     "updated_at",
+    "is_answered",
+    "talk_s",
+    "cost_micros",
+    "cost_currency",
 )
 _SAVE: Final = (
     update(call)
@@ -85,7 +108,21 @@ _LIVE_OF_WORKSPACE: Final = (
     .order_by(_c.created_at, _c.id)
 )
 
+_ENDED: Final = (
+    select(_c.id, _c.idempotency_key)
+    .where(
+        _c.workspace_id == bindparam("workspace_id"),
+        _c.id.in_(bindparam("ids", expanding=True)),
+        _c.status.not_in([literal_column(f"'{word}'") for word in LIVE]),
+    )
+    .with_for_update()
+)
+_DELETE: Final = delete(call).where(_c.id.in_(bindparam("ids", expanding=True)))
+
 _BIND: Final = insert_new(call_leg)
+_LEGS_OF: Final = select(call_leg.c.credential_id, call_leg.c.leg_id).where(
+    call_leg.c.call_id.in_(bindparam("ids", expanding=True))
+)
 _OWNERS: Final = select(call_leg).where(
     call_leg.c.credential_id == bindparam("credential_id"),
     call_leg.c.leg_id.in_(bindparam("leg_ids", expanding=True)),
@@ -132,8 +169,12 @@ def insert_call(
         next_look_at: when to ask the carrier about it, unless something is heard before.
 
     Raises:
-        Conflict: the workspace used the idempotency key before, or the credential's leg belongs to another call.
+        Conflict: the workspace used the idempotency key before (be it for a call that was deleted since), or the
+            credential's leg belongs to another call.
     """
+    key = new.idempotency_key
+    if key is not None and is_spent_key(tx, new.workspace_id, key):
+        raise Conflict("the call placed with this idempotency key was deleted; use a new key for a new call")
     values = {
         **_written(new),
         "id": new.id,
@@ -207,6 +248,40 @@ def count_live_calls(
     """Return how many calls of the agent are not final. Exact against others only after `load_agent_for_update`."""
     values = {"workspace_id": workspace_id, "agent_id": agent_id, "except_call_id": except_call_id or ""}
     return int(tx.rows(_LIVE_OF_AGENT, values)[0][0])
+
+
+def delete_call(tx: Tx, workspace_id: str, call_id: str, *, at: datetime) -> None:
+    """Delete a call with everything that belongs to it: legs, attempts, events, steps, actions, analysis.
+
+    Events to the outside that told of it stay, without their link to it.
+
+    Raises:
+        NotFound: no such call in the workspace. Conflict: it is queued, ringing or in progress.
+    """
+    deleted, _ = delete_calls(tx, workspace_id, [call_id], at=at)
+    if not deleted:
+        found = load_call(tx, call_id, workspace_id=workspace_id)
+        raise Conflict(f"call {call_id} is {found.status.value}: it can be deleted when it is over")
+
+
+def delete_calls(
+    tx: Tx, workspace_id: str, call_ids: Iterable[str], *, at: datetime
+) -> tuple[list[str], list[str]]:
+    """Delete the workspace's calls that are over, each with everything that belongs to it.
+
+    Returns:
+        the ids of the deleted ones and of the others (live, or not the workspace's), both in the order given.
+    """
+    wanted = list(dict.fromkeys(call_ids))
+    found = tx.rows(_ENDED, {"workspace_id": workspace_id, "ids": wanted}) if wanted else []
+    ended = [row.id for row in found]
+    if ended:
+        bury_keys(tx, workspace_id, (row.idempotency_key for row in found if row.idempotency_key), at)
+        legs = tx.rows(_LEGS_OF, {"ids": ended})
+        bury_legs(tx, ((row.credential_id, row.leg_id) for row in legs), at)
+        tx.write(_DELETE, {"ids": ended})
+    gone = set(ended)
+    return [each for each in wanted if each in gone], [each for each in wanted if each not in gone]
 
 
 # -- legs -----------------------------------------------------------------------------------------------------------
@@ -367,10 +442,91 @@ def _filters(
     return {name: value for name, value in given.items() if value is not None}
 
 
+# -- statistics -----------------------------------------------------------------------------------------------------
+
+# Our own number: the one that was called, or that we showed.
+_OUR_NUMBER: Final = case(
+    (_c.direction == literal_column(f"'{Direction.INBOUND.value}'"), _c.to_number), else_=_c.from_number
+)
+
+
+def _sums(day: ColumnElement[Any]) -> Select[Any]:
+    by = (
+        _c.status,
+        _c.agent_id,
+        _OUR_NUMBER.label("our_number"),
+        day.label("day"),
+        _c.is_answered,
+        _c.cost_currency,
+    )
+    return (
+        select(
+            *by,
+            func.count().label("calls"),
+            func.coalesce(func.sum(_c.talk_s), 0).label("talk_s"),
+            func.coalesce(func.sum(_c.cost_micros), 0).label("micros"),
+        )
+        .where(
+            _c.workspace_id == bindparam("workspace_id"),
+            _c.created_at >= bindparam("since"),
+            _c.created_at < bindparam("until"),
+        )
+        .group_by(*by)
+    )
+
+
+_SUMS: Final = PerDialect(
+    sqlite=_sums(func.substr(type_coerce(_c.created_at, Text), 1, 10)),
+    postgresql=_sums(func.to_char(func.timezone("UTC", _c.created_at), "YYYY-MM-DD", type_=Text)),
+)
+
+
+def call_stats(source: Reader, workspace_id: str, since: datetime, until: datetime) -> CallStats:
+    """Return sums over the calls created from `since` on and before `until`; days are UTC's.
+
+    Reads every call of that time once: give a bounded span.
+    """
+    rows = source.rows(_SUMS, {"workspace_id": workspace_id, "since": since, "until": until})
+    return CallStats(
+        total=_tally(rows),
+        by_agent={agent: _tally(group) for agent, group in _grouped(rows, "agent_id").items()},
+        by_number={number: _tally(group) for number, group in _grouped(rows, "our_number").items()},
+        by_day={
+            date.fromisoformat(day): _tally(group) for day, group in sorted(_grouped(rows, "day").items())
+        },
+    )
+
+
+def _grouped(rows: Sequence[Row[Any]], name: str) -> dict[Any, list[Row[Any]]]:
+    groups: dict[Any, list[Row[Any]]] = {}
+    for row in rows:
+        groups.setdefault(row._mapping[name], []).append(row)
+    return groups
+
+
+def _tally(rows: Sequence[Row[Any]]) -> Tally:
+    answered = [row for row in rows if row.is_answered and row.status not in LIVE]
+    currencies = _grouped([row for row in rows if row.cost_currency is not None], "cost_currency")
+    return Tally(
+        calls=sum(row.calls for row in rows),
+        ended=sum(row.calls for row in rows if row.status not in LIVE),
+        answered=sum(row.calls for row in answered),
+        talk_s=int(sum(row.talk_s for row in answered)),
+        by_status={
+            status: sum(row.calls for row in group) for status, group in _grouped(rows, "status").items()
+        },
+        cost={
+            currency: sum((Decimal(row.micros) for row in group), Decimal(0)) / _MILLION
+            for currency, group in currencies.items()
+        },
+    )
+
+
 # -- rows -----------------------------------------------------------------------------------------------------------
 
 
 def _written(value: Call) -> dict[str, Any]:
+    micros, currency = _micros(value.cost)
     return {
         "direction": value.direction.value,
         "status": value.status.value,
@@ -388,7 +544,18 @@ def _written(value: Call) -> dict[str, Any]:
         "sequence": value.sequence,
         "version": value.version,
         "updated_at": value.updated_at,
+        "is_answered": was_answered(value.facts),
+        "talk_s": value.duration_seconds,
+        "cost_micros": micros,
+        "cost_currency": currency,
     }
+
+
+def _micros(cost: Cost | None) -> tuple[int | None, str | None]:
+    """Return an amount in millionths with its currency; (None, None) for none and for one beyond belief."""
+    if cost is None or not cost.amount.is_finite() or abs(cost.amount) >= _BEYOND_BELIEF:
+        return None, None
+    return round(cost.amount * _MILLION), clean_text(cost.currency, 20)
 
 
 def _call(row: Row[Any]) -> Call:

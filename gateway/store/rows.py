@@ -1,16 +1,17 @@
-"""Values that the store keeps and that are no part of the public models: steps, actions, first answers, claims."""
+"""Values that the store keeps and that are no part of the public models: steps, actions, claims, deliveries, sums."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.instructions import FallbackStep, Instruction, NextAgent
-from gateway.models import Call, Credential
+from gateway.models import ApiKey, Call, Credential, WebhookEndpoint
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -165,3 +166,113 @@ class UnmappedCount:
     count: int
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+# -- the public API -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """An API key with the SHA-256 (hex) of the whole key."""
+
+    key: ApiKey
+    key_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedEndpoint:
+    """An endpoint with its secrets as the vault sealed them, and until when the previous one still signs."""
+
+    endpoint: WebhookEndpoint
+    sealed: str = field(repr=False)
+    previous_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """An event to the outside. `payload` is JSON text, sent as it stands; `sequence` is the call's."""
+
+    id: str  # "evt_" and a UUIDv7 in hex; the same in every attempt to deliver it
+    workspace_id: str
+    call_id: str | None
+    type: str
+    sequence: int
+    payload: str = field(repr=False)
+    created_at: datetime
+
+
+class DeliveryState(StrEnum):
+    """Where one event to one endpoint stands."""
+
+    PENDING = "pending"  # to be sent at `due_at`, or being sent
+    DELIVERED = "delivered"
+    DEAD = "dead"  # given up after the last attempt; can be replayed
+    DROPPED = "dropped"  # must not be sent any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event to one endpoint. `attempts` counts claims: it proves that a worker's claim is still the last one."""
+
+    id: str
+    notification_id: str
+    endpoint_id: str
+    workspace_id: str
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    due_at: datetime
+    lease_until: datetime | None = None
+    last_status: int | None = None  # HTTP status of the last answer; None: there was none
+    last_error: str | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """A delivery that the claiming worker is to send now, with what is to be sent."""
+
+    delivery: Delivery
+    notification: Notification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPage:
+    """One page of deliveries, newest first. `next_cursor` continues after it; None on the last page."""
+
+    deliveries: tuple[Delivery, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Sums over some calls. Rates and averages are of those that ended; None where there are none."""
+
+    calls: int = 0
+    ended: int = 0
+    answered: int = 0  # of those that ended
+    talk_s: int = 0
+    by_status: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    cost: Mapping[str, Decimal] = field(
+        default_factory=lambda: _EMPTY
+    )  # currency -> sum of what carriers said
+
+    @property
+    def answer_rate(self) -> float | None:
+        """The share of the ended calls that were answered, 0 to 1."""
+        return self.answered / self.ended if self.ended else None
+
+    @property
+    def average_handle_s(self) -> float | None:
+        """Seconds of talk per answered call that ended."""
+        return self.talk_s / self.answered if self.answered else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStats:
+    """Sums over the calls of a span of time: all of them, by agent (None: no agent), by our number, by day (UTC)."""
+
+    total: Tally
+    by_agent: Mapping[str | None, Tally]
+    by_number: Mapping[str, Tally] = field(repr=False)
+    by_day: Mapping[date, Tally]

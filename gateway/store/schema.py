@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from gateway.store.engine import Store
 
 VERSION_TABLE: Final = "gateway_schema"
-REVISIONS: Final = ("0001_base",)  # oldest first; a test holds them equal to the folder of migrations
+REVISIONS: Final = (
+    "0001_base",
+    "0002_public_api",
+)  # oldest first; a test holds them equal to the folder of migrations
 HEAD: Final = REVISIONS[-1]
 _VERSION: Final[Select[Any]] = select(column("version_num")).select_from(table(VERSION_TABLE))
 _UPGRADE_LOCK: Final = text("SELECT pg_advisory_xact_lock(1413955924)")  # one upgrade at a time

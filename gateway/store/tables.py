@@ -8,7 +8,13 @@ Choices that are costly to change later:
 * JSON is kept as text on both databases: what is stored is the same, byte by byte (R36), and is read whole.
 * A credential that was removed keeps its row, without secrets, because calls and attempts point at it.
 * `attempt` has a partial unique index: one open dial per (credential, caller ID, person), whatever workers do.
-* Calls page by (created_at, id); each filter of the public list has its index, so a page costs the same at any depth.
+* Calls page by (created_at, id); each filter of the public list, and each combination of them, has its index, so a
+  page costs the same at any depth and however rare what it looks for is.
+* What statistics add up stands in columns of `call` beside the facts it comes from; money in millionths of its unit,
+  because SQLite would add decimals as floating point.
+* A deleted call leaves tombstones: its idempotency key places no second call, its late webhooks make no new one.
+* Deliveries are claimed endpoint by endpoint, so one that hangs does not stand in the way of the others (R63): the
+  index of what is pending begins with the endpoint.
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -81,7 +88,6 @@ metadata = MetaData(
 )
 
 LIVE: Final = tuple(status.value for status in CallStatus if not status.is_final)
-_IS_LIVE: Final = text("status IN ('queued', 'ringing', 'in_progress')")
 _IS_OPEN: Final = text("state IN ('dialing', 'unknown')")
 
 
@@ -188,13 +194,20 @@ call = Table(
     Column("cost_looks", Integer, nullable=False, server_default=text("0")),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("is_answered", Boolean, nullable=False, server_default=false()),
+    Column("talk_s", Integer),  # None until it ended
+    Column("cost_micros", BigInteger),  # millionths of `cost_currency`
+    Column("cost_currency", Text),
     UniqueConstraint("workspace_id", "idempotency_key"),
     UniqueConstraint("credential_id", "leg_id"),
     Index("ix_call_page", "workspace_id", "created_at", "id"),
     Index("ix_call_status", "workspace_id", "status", "created_at", "id"),
     Index("ix_call_agent", "workspace_id", "agent_id", "created_at", "id"),
     Index("ix_call_direction", "workspace_id", "direction", "created_at", "id"),
-    _partial("ix_call_live", "workspace_id", "agent_id", where=_IS_LIVE),
+    Index("ix_call_agent_status", "workspace_id", "agent_id", "status", "created_at", "id"),
+    Index("ix_call_agent_direction", "workspace_id", "agent_id", "direction", "created_at", "id"),
+    Index("ix_call_direction_status", "workspace_id", "direction", "status", "created_at", "id"),
+    Index("ix_call_all", "workspace_id", "agent_id", "direction", "status", "created_at", "id"),
     _partial("ix_call_look", "next_look_at", where=text("next_look_at IS NOT NULL")),
     _partial("ix_call_cost_look", "cost_look_at", where=text("cost_look_at IS NOT NULL")),
 )
@@ -343,4 +356,115 @@ meta = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+
+# -- the public API -------------------------------------------------------------------------------------------------
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("kind", Text, primary_key=True),  # "key": an idempotency key; "leg": a carrier's id of a leg
+    Column("owner", Text, primary_key=True),  # the workspace of a key, the credential of a leg
+    Column("name", Text, primary_key=True),
+    Column("deleted_at", UtcTime, nullable=False),
+    Index("ix_tombstone_deleted", "deleted_at"),
+)
+
+call_analysis = Table(
+    "call_analysis",
+    metadata,
+    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("line_count", Integer, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("transcript", Text, nullable=False),  # last: a list of calls is read without it
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False, unique=True),
+    Column("key_hash", Text, nullable=False),  # SHA-256 of the whole key, in hex
+    Column("scopes", Text, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_api_key_workspace", "workspace_id", "created_at", "id"),
+)
+
+rate_count = Table(
+    "rate_count",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("window_start", UtcTime, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Index("ix_rate_count_window", "window_start"),
+)
+
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", Text, nullable=False),  # [] for all
+    Column("sealed", Text, nullable=False),  # by the vault: the current secret and the previous one
+    Column("previous_until", UtcTime),  # until when the previous secret still signs
+    Column("is_enabled", Boolean, nullable=False),
+    Column("disabled_reason", Text),
+    Column("failing_since", UtcTime),
+    Column("paused_until", UtcTime),  # it asked for slower deliveries: nothing is claimed before
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index("ix_webhook_endpoint_workspace", "workspace_id", "created_at", "id"),
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", Text, ForeignKey("call.id", ondelete="SET NULL")),
+    Column("type", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("ix_notification_page", "workspace_id", "id"),
+    Index("ix_notification_created", "created_at"),
+    _partial("ix_notification_call", "call_id", where=text("call_id IS NOT NULL")),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("notification_id", Text, ForeignKey("notification.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint_id", Text, ForeignKey("webhook_endpoint.id", ondelete="CASCADE"), nullable=False),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcTime, nullable=False),  # while it is claimed: the end of the claim
+    Column("lease_until", UtcTime),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    UniqueConstraint("notification_id", "endpoint_id"),
+    Index("ix_delivery_page", "workspace_id", "id"),
+    Index("ix_delivery_state", "workspace_id", "state", "id"),
+    Index("ix_delivery_endpoint", "endpoint_id", "id"),
+    Index("ix_delivery_endpoint_state", "endpoint_id", "state", "id"),
+    _partial("ix_delivery_pending", "endpoint_id", "due_at", "id", where=text("state = 'pending'")),
+    _partial(
+        "ix_delivery_leased",
+        "endpoint_id",
+        "lease_until",
+        where=text("state = 'pending' AND lease_until IS NOT NULL"),
+    ),
 )

@@ -94,7 +94,7 @@ def _six(filters: dict[str, Any]) -> tuple[Any, ...]:
 
 
 LOOK_UPS: dict[str, Callable[[Tx], object]] = {
-    "INDEX ix_call_live ": lambda tx: calls.count_live_calls(tx, "default", "support"),
+    "INDEX ix_call_agent_status ": lambda tx: calls.count_live_calls(tx, "default", "support"),
     "INDEX ix_call_look ": lambda tx: calls.due_quiet_calls(tx, T0, 10),
     "INDEX ix_call_cost_look ": lambda tx: calls.due_cost_looks(tx, T0, 10),
     "autoindex_call_1 (id=?)": lambda tx: calls.load_call(tx, "x"),
