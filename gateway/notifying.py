@@ -29,6 +29,7 @@ class EventType(StrEnum):
     ENDED = "call.ended"  # completed, busy, no_answer, voicemail, cancelled
     FAILED = "call.failed"  # failed
     RECORDING_READY = "call.recording_ready"
+    ANALYZED = "call.analyzed"  # the call engine handed in what it found out
     UPDATED = "call.updated"  # anything else that changed: cost, machine verdict, a corrected end, context
 
 

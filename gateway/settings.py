@@ -53,6 +53,10 @@ class Settings:
         dial_retry_backoff_s: seconds before each further try of a dial that never left this machine.
         quiet_margin_s: seconds past its longest duration before the carrier is asked about a silent call.
         log_level: DEBUG, INFO, WARNING or ERROR.
+        allowed_webhook_hosts: hosts that event webhooks may go to although they are private or speak http, on any
+            port; every other host must be public and speak https.
+        rate_limit_per_key: requests that an API key may make, as `600/minute` (second, minute, hour or day).
+        rate_limit_failed_auth: refused keys that one address may present, in the same form.
         origins: field name -> where its value came from.
     """
 
@@ -77,6 +81,9 @@ class Settings:
     dial_retry_backoff_s: tuple[float, ...] = (1.0, 2.0, 4.0)
     quiet_margin_s: int = 900
     log_level: str = "INFO"
+    allowed_webhook_hosts: tuple[str, ...] = ()
+    rate_limit_per_key: str = "600/minute"
+    rate_limit_failed_auth: str = "20/minute"
     origins: Mapping[str, str] = field(
         default_factory=lambda: _NOTHING, repr=False, compare=False, hash=False
     )
@@ -364,6 +371,13 @@ def _log_level(value: Any) -> str:
     return level
 
 
+def _rate(value: Any) -> str:
+    rate = "".join(_text(value).lower().split())
+    if re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", rate) is None:
+        raise ValueError("give a rate like 600/minute (per second, minute, hour or day)")
+    return rate
+
+
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "database_url": _database_url,
     "public_url": _web_url,
@@ -384,6 +398,9 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "dial_retry_backoff_s": _list(_number(float, 0, 600)),
     "quiet_margin_s": _number(int, 1, 86_400),
     "log_level": _log_level,
+    "allowed_webhook_hosts": _list(_host),
+    "rate_limit_per_key": _rate,
+    "rate_limit_failed_auth": _rate,
 }
 _BY_VARIABLE: Final = tuple(name for name in _PARSERS if name not in ("base_urls", "default_settings"))
 _FILE_KEYS: Final = (*(name for name in _BY_VARIABLE if name not in _ONLY_BY_ARGUMENT_OR_VARIABLE), *_TABLES)

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, or_, select
 
 from gateway.models import Analysis, AnalysisSummary, TranscriptLine
 from gateway.store.codec import clean_text, read_json, write_json
 from gateway.store.engine import Reader, Tx
 from gateway.store.statements import upsert
 from gateway.store.tables import call_analysis
-
-MAX_OUTCOME: Final = 200
 
 _c = call_analysis.c
 _PUT: Final = upsert(
@@ -25,6 +23,7 @@ _PUT: Final = upsert(
             name: statement.excluded[name]
             for name in ("summary", "outcome", "line_count", "updated_at", "transcript")
         },
+        where=or_(*(_c[name] != statement.excluded[name] for name in ("summary", "outcome", "transcript"))),
     ),
 )
 _OF_CALL: Final = select(call_analysis).where(_c.call_id == bindparam("call_id"))
@@ -33,20 +32,22 @@ _OF_CALLS: Final = select(_c.call_id, _c.summary, _c.outcome, _c.line_count).whe
 )
 
 
-def put_analysis(tx: Tx, workspace_id: str, call_id: str, analysis: Analysis, *, at: datetime) -> None:
-    """Keep a call's analysis; it takes the place of the one before. Raises Conflict when there is no such call."""
-    tx.write(
-        _PUT,
-        {
-            "call_id": call_id,
-            "workspace_id": workspace_id,
-            "summary": clean_text(analysis.summary),
-            "outcome": clean_text(analysis.outcome, MAX_OUTCOME),
-            "line_count": len(analysis.transcript),
-            "updated_at": at,
-            "transcript": write_json([_line(line) for line in analysis.transcript]),
-        },
-    )
+def put_analysis(tx: Tx, workspace_id: str, call_id: str, analysis: Analysis, *, at: datetime) -> bool:
+    """Keep a call's analysis in the place of the one before; return False when it was the same.
+
+    Raises:
+        Conflict: there is no such call.
+    """
+    values = {
+        "call_id": call_id,
+        "workspace_id": workspace_id,
+        "summary": clean_text(analysis.summary),
+        "outcome": clean_text(analysis.outcome, 200),
+        "line_count": len(analysis.transcript),
+        "updated_at": at,
+        "transcript": write_json([_line(line) for line in analysis.transcript]),
+    }
+    return bool(tx.write(_PUT, values))
 
 
 def find_analysis(source: Reader, call_id: str) -> Analysis | None:

@@ -66,6 +66,8 @@ def test_every_scalar_can_be_said_in_the_environment() -> None:
             "GATEWAY_DIAL_RETRY_BACKOFF_S": "1,2.5",
             "GATEWAY_QUIET_MARGIN_S": "60",
             "GATEWAY_TWILIO_BASE_URL": "http://127.0.0.1:9000/twilio",
+            "GATEWAY_ALLOWED_WEBHOOK_HOSTS": "LocalHost, 10.0.0.7",
+            "GATEWAY_RATE_LIMIT_PER_KEY": "5 / Second",
             "GATEWAY_INTERFACE": "CGI/1.1",
             "PATH": "/bin",
         }
@@ -78,6 +80,8 @@ def test_every_scalar_can_be_said_in_the_environment() -> None:
     assert found.webhook_prefix == "/hooks"
     assert (found.max_webhook_bytes, found.sweep_interval_s, found.quiet_margin_s) == (100_000, 0.5, 60)
     assert found.dial_retry_backoff_s == (1.0, 2.5)
+    assert found.allowed_webhook_hosts == ("localhost", "10.0.0.7")
+    assert (found.rate_limit_per_key, found.rate_limit_failed_auth) == ("5/second", "20/minute")
     assert found.base_urls == {"twilio": "http://127.0.0.1:9000/twilio"}
 
 
@@ -181,6 +185,11 @@ def test_a_file_that_was_named_must_be_there() -> None:
         ("bind", "127.0.0.1:http"),
         ("bind", "127.0.0.1:99999"),
         ("log_level", "LOUD"),
+        ("allowed_webhook_hosts", ["http://localhost:3000"]),
+        ("rate_limit_per_key", "600"),
+        ("rate_limit_per_key", "0/minute"),
+        ("rate_limit_per_key", 600),
+        ("rate_limit_failed_auth", "20/fortnight"),
         ("unassigned_message", " "),
         ("default_settings", 7),
         ("base_urls", {"twilio": "http://carrier.example"}),
