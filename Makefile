@@ -41,12 +41,12 @@ proof: $(VENV)/.dev ## Run the long proofs (kills around the dial, fault matrice
 	@$(BIN)/python -m pytest -m proof
 
 test-agents: $(AGENTS_VENV)/.agents ## Run a real agent runtime on the media socket (downloads about 0.5 GB)
-	@$(AGENTS_VENV)/bin/python -m pytest -m agents
+	@GATEWAY_TEST_AGENTS=1 $(AGENTS_VENV)/bin/python -m pytest -n auto -m agents tests/agents
 
 build: $(VENV)/.dev ## Build the wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-constraints: ## Write constraints.txt anew from a fresh environment with the newest versions allowed
+constraints: ## Write the constraints anew from a fresh environment with the newest versions allowed
 	@$(call check_python)
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
@@ -55,6 +55,11 @@ constraints: ## Write constraints.txt anew from a fresh environment with the new
 	{ sed '/^[^#]/,$$d' constraints.txt; \
 	  .venv-constraints/bin/python -m pip freeze --all --exclude-editable --exclude setuptools; } > constraints.new
 	mv constraints.new constraints.txt
+	.venv-constraints/bin/python -m pip install --quiet --constraint constraints.txt --group agents
+	{ sed '/^[^#]/,$$d' constraints-agents.txt; \
+	  .venv-constraints/bin/python -m pip freeze --all --exclude-editable --exclude setuptools | \
+	  grep -vxFf constraints.txt; } > constraints.new
+	mv constraints.new constraints-agents.txt
 	rm -rf .venv-constraints
 
 clean: ## Remove environments, caches and builds
@@ -81,10 +86,11 @@ $(VENV)/.dev: $(VENV)/.app
 	@$(BIN)/python $(pip_install) --group test --group lint
 	@touch $@
 
-$(AGENTS_VENV)/.agents: $(NEEDS)
+$(AGENTS_VENV)/.agents: $(NEEDS) constraints-agents.txt
 	@$(check_python)
 	@echo "Setting up $(AGENTS_VENV) (once, about 0.5 GB) ..."
 	@$(PYTHON) -m venv $(AGENTS_VENV)
 	@$(AGENTS_VENV)/bin/python $(pip_install) --upgrade pip
-	@$(AGENTS_VENV)/bin/python $(pip_install) --editable '.[all]' --group test --group agents
+	@$(AGENTS_VENV)/bin/python $(pip_install) --constraint constraints-agents.txt \
+	  --editable '.[all]' --group test --group agents
 	@touch $@
