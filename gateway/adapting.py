@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from gateway.errors import ConfigurationError, ValidationError
 from gateway.interface import AccountInfo, DialRequest, Range, RecordingStream, UnmappedWord
@@ -168,6 +169,11 @@ def _chunks(
 ) -> Iterator[bytes]:
     with answer, translated():
         yield from answer
+
+
+def allowed_hosts(hosts: tuple[str, ...], base_url: str | None) -> tuple[str, ...]:
+    """Return the hosts that recordings may come from: the carrier's, and the one that stands in for them."""
+    return (*hosts, urlsplit(base_url).netloc) if base_url else hosts
 
 
 def unread_account(account_ref: str) -> AccountInfo:

@@ -152,7 +152,8 @@ def dial_outcome(failure: Failure, *, is_429_unprocessed: bool) -> DialOutcome:
 def provider_error(failure: Failure, *, provider: str, believes_foreign: bool) -> ProviderError:
     """Return the error that a failure means to any verb but a dial.
 
-    `believes_foreign`: a 4xx counts as the carrier's word in whatever format it comes.
+    `believes_foreign`: a 4xx counts as the carrier's word in whatever format it comes, and so does a link that leads to
+    another host than its own.
     """
     status, is_said = failure.http_status or 0, failure.is_own or believes_foreign
     if status == TOO_MANY and is_said:
@@ -163,8 +164,8 @@ def provider_error(failure: Failure, *, provider: str, believes_foreign: bool) -
             http_status=status,
             vendor_code=failure.code,
         )
-    is_refused = is_said and 400 <= status < 500 and status not in _MAY_PASS
-    kind = RequestRefused if is_refused or failure.is_off_limits else ProviderUnavailable
+    is_final = failure.is_off_limits or (400 <= status < 500 and status not in _MAY_PASS)
+    kind = RequestRefused if is_said and is_final else ProviderUnavailable
     return kind(
         failure.text,
         provider=provider,

@@ -7,17 +7,22 @@ the simulator only: no account. What its pages leave open is listed in `docs/pro
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
 
+from gateway.adapting import (
+    SecretForm,
+    allowed_hosts,
+    basic_auth,
+    check_forms,
+    check_names,
+    open_transport,
+    read_recording,
+)
 from gateway.errors import (
-    ConfigurationError,
     Conflict,
     NotFound,
     ProviderError,
@@ -46,23 +51,22 @@ from gateway.interface import (
     WebhookReply,
     WebhookRequest,
 )
-from gateway.transport import StreamedResponse, Transport, stream_get
+from gateway.outcomes import RequestFailed, foreign
+from gateway.transport import Transport, stream_get
 from providers.plivo import calls, instructions, numbers, webhooks
-from providers.plivo.client import (
-    CarrierAnswer,
-    classified,
-    dial_outcome,
-    open_client,
-    open_transport,
-    read_error,
-)
+from providers.plivo.client import HOST, dial_outcome, open_client, translated
 
 _LOG: Final = logging.getLogger(__name__)
 
 _REQUIRED: Final = ("auth_id", "auth_token")
-_OPTIONAL: Final = ("auth_token_secondary", "main_auth_token")
-_AUTH_ID: Final = re.compile(r"(?:MA|SA)[A-Z0-9]{18}", re.ASCII)
-_TOKEN: Final = re.compile(r"[!-~]{16,128}", re.ASCII)  # published ones have 40 characters
+
+_TOKEN: Final = SecretForm("[!-~]{16,128}", "16 to 128 characters without spaces")  # published ones have 40
+_FORMS: Final[Mapping[str, SecretForm]] = {
+    "auth_id": SecretForm("(?:MA|SA)[A-Z0-9]{18}", "MA or SA and 18 capital letters or digits"),
+    "auth_token": _TOKEN,
+    "auth_token_secondary": _TOKEN,
+    "main_auth_token": _TOKEN,
+}
 
 _MAX_PAGES: Final = 500
 _MAX_LOOKS: Final = 200  # calls that are read one by one in one search
@@ -103,33 +107,25 @@ class PlivoProvider(Provider):
         self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
     ) -> None:
         """Take `auth_id` and `auth_token`; optionally `auth_token_secondary`, a sub-account's `main_auth_token`."""
-        for name in _REQUIRED:
-            if not secrets.get(name):
-                raise ConfigurationError(f"plivo needs the secret {name}")
-        for name in secrets.keys() - {*_REQUIRED, *_OPTIONAL}:
-            raise ConfigurationError(f"plivo has no secret {name[:40]!r}")
+        check_names(self.name, secrets, required=_REQUIRED, known=_FORMS)
         self._secrets = dict(secrets)
-        self._transport = transport
         self._base_url = base_url
+        self._transport = transport or open_transport(self.name, HOST, instead=base_url)
         self._kept = threading.local()  # one SDK client a thread: it keeps the state of a request in itself
 
     @classmethod
     def check_secrets(cls, secrets: Mapping[str, str]) -> None:
-        """Check lengths, prefix and alphabet."""
-        for name in secrets.keys() - {*_REQUIRED, *_OPTIONAL}:
-            raise ValidationError(name[:40], "plivo has no such secret")
-        if _AUTH_ID.fullmatch(secrets.get("auth_id", "")) is None:
-            raise ValidationError("auth_id", "give MA or SA and 18 capital letters or digits")
-        if not secrets.get("auth_token"):
-            raise ValidationError("auth_token", "missing")
-        for name in ("auth_token", *_OPTIONAL):
-            if secrets.get(name) and _TOKEN.fullmatch(secrets[name]) is None:
-                raise ValidationError(name, "give 16 to 128 characters without spaces")
+        """Check the shape of the secrets; see `Provider.check_secrets`."""
+        check_forms(secrets, _FORMS, required=_REQUIRED)
 
     @property
     def account_ref(self) -> str:
         """The auth id. Events name no account: that `ParentAuthID` comes with every webhook is unconfirmed."""
         return self._secrets["auth_id"]
+
+    def prepare(self) -> None:
+        """Load the SDK."""
+        self._client()
 
     # -- webhooks in ------------------------------------------------------------------------------------------------
 
@@ -166,9 +162,11 @@ class PlivoProvider(Provider):
         params, client = calls.dial_params(request), self._client()
         try:
             reply = client.request("POST", ("Call",), params, is_voice_request=True)
-        except Exception as exc:
-            return dial_outcome(exc)
-        return calls.read_accepted(reply)
+        except (
+            Exception
+        ) as error:  # whatever broke, the phone may be ringing: the outcome says what is proven
+            return dial_outcome(error)
+        return calls.read_dial(reply)
 
     def redirect(self, ref: LegRef, next_url: str) -> None:
         """Transfer the leg to a document of ours."""
@@ -240,22 +238,23 @@ class PlivoProvider(Provider):
         if not calls.is_call_id(recording_ref):
             raise ValidationError("recording_ref", "not a Plivo recording id")
         address = url or self._recording_url(recording_ref)
-        with classified():
-            answer = stream_get(address, (("Authorization", self._basic()),), allowed_hosts=self._hosts())
-        if answer.status != 200:
+        headers = (basic_auth(self._secrets["auth_id"], self._secrets["auth_token"]),)
+        with translated():
+            answer = stream_get(
+                address, headers, allowed_hosts=allowed_hosts(_RECORDING_HOSTS, self._base_url)
+            )
+            if answer.status == 200:
+                return read_recording(answer, translated, default_type="application/octet-stream")
             answer.close()
             if answer.status in (404, 410):
                 raise NotFound("recording", recording_ref)
-            raise read_error(CarrierAnswer(answer.status, b"", None))
-        length = calls.seconds_of(answer.header("Content-Length"))
-        kind = (answer.header("Content-Type") or "application/octet-stream")[:100]
-        return RecordingStream(content_type=kind, chunks=_chunks(answer), length=length)
+            raise RequestFailed(foreign(answer.status))
 
     # -- the account ------------------------------------------------------------------------------------------------
 
     def check_account(self) -> AccountInfo:
         """Read the account. Whether a sub-account may do so with its own secrets is unconfirmed."""
-        with classified():
+        with translated():
             reply = self._client().account.get()
         return numbers.read_account(reply, self.account_ref)
 
@@ -269,22 +268,12 @@ class PlivoProvider(Provider):
     # -- private ----------------------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
-        if self._transport is None:
-            self._transport = open_transport(self._base_url)
         if not hasattr(self._kept, "client"):
-            self._kept.client = open_client(self._secrets, self._transport)
+            self._kept.client = open_client(self._secrets, self._transport, self._base_url)
         return self._kept.client
 
     def _tokens(self, *names: str) -> list[str]:
         return [self._secrets[name] for name in names if self._secrets.get(name)]
-
-    def _basic(self) -> str:
-        pair = f"{self._secrets['auth_id']}:{self._secrets['auth_token']}"
-        return "Basic " + b64encode(pair.encode()).decode()
-
-    def _hosts(self) -> tuple[str, ...]:
-        """Return the hosts recordings may come from: Plivo's, and the one that stands in for it."""
-        return (*_RECORDING_HOSTS, urlsplit(self._base_url).netloc) if self._base_url else _RECORDING_HOSTS
 
     def _recording_url(self, recording_ref: str) -> str:
         reply = _found(self._client().recordings.get, recording_ref)
@@ -297,7 +286,7 @@ class PlivoProvider(Provider):
         """Yield the items of a list, page after page, to its end. Raises ProviderError."""
         page: dict[str, Any] | None = {**filters, "limit": numbers.PAGE, "offset": 0}
         for _ in range(_MAX_PAGES):
-            with classified():
+            with translated():
                 reply = self._client().request("GET", (resource,), dict(page or {}))
             items = reply.get(key)
             if not isinstance(items, list):
@@ -321,14 +310,9 @@ class PlivoProvider(Provider):
 def _found(ask: Callable[[str], Any], call_id: str, gone: tuple[int, ...] = (404,)) -> dict[str, Any] | None:
     """Return the answer about one id, {} when it is empty; None when Plivo does not know it (any more)."""
     try:
-        with classified():
+        with translated():
             return ask(call_id) or {}
     except RequestRefused as exc:
         if exc.http_status in gone:
             return None
         raise
-
-
-def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
-    with answer, classified():
-        yield from answer

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from gateway.adapting import StatusRule, check_limits, unmapped
 from gateway.errors import ValidationError
 from gateway.interface import (
     CallEvent,
@@ -30,10 +31,8 @@ from providers.plivo.vocabulary import (
     CALL_STATUS,
     DIRECTION,
     VERIFICATION,
-    StatusRule,
     attestation_of,
     end_report,
-    unmapped,
 )
 
 NAME: Final = "plivo"
@@ -49,8 +48,15 @@ CURRENCY: Final = "USD"
 # Plivo repeats only after a connect or read timeout, once. 4 x (2 s + 10 s) stays below its total of 55 s.
 RETRIES: Final = "#ct=2000&rt=10000&rc=3&rp=all"
 
+# What `extra` must not set besides what is always sent: `callback_url` makes the REST call asynchronous, and its answer
+# would not be the call.
+_NOT_FOR_CALLERS: Final = frozenset({"callback_url", "callback_method", "machine_detection"})
+
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+NUMBER_FILTERS: Final = ("call_direction", "from_number", "to_number")
+_SLACK: Final = timedelta(seconds=1)  # Plivo's times may be cut to whole seconds
+
 _AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,10})?", re.ASCII)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -81,22 +87,17 @@ def with_retries(url: str) -> str:
 
 
 def check_dial(request: DialRequest) -> None:
-    """Refuse what Plivo cannot take. Raises ValidationError with the accepted range."""
-    for field, value, allowed in (
-        ("join_timeout", request.join_timeout_s, JOIN_TIMEOUT_S),
-        ("max_duration", request.max_duration_s, MAX_DURATION_S),
-    ):
-        if not allowed.low <= value <= allowed.high:
-            raise ValidationError(field, f"plivo takes {allowed.low} to {allowed.high} s")
+    """Refuse what Plivo cannot take.
+
+    Raises:
+        ValidationError: names the field and what is accepted.
+    """
+    check_limits(NAME, request, join_timeout_s=JOIN_TIMEOUT_S, max_duration_s=MAX_DURATION_S)
     if request.to == request.caller_id:
         raise ValidationError("phone_number", "plivo cannot call a number from itself")
     ours = sorted((dial_params(request).keys() | _NOT_FOR_CALLERS) & request.extra.keys())
     if ours:
         raise ValidationError("extra", f"set by the gateway: {', '.join(ours)}")
-
-
-# `callback_url` makes the REST call asynchronous: its answer would not be the call.
-_NOT_FOR_CALLERS: Final = frozenset({"callback_url", "callback_method", "machine_detection"})
 
 
 def dial_params(request: DialRequest) -> dict[str, Any]:
@@ -127,18 +128,14 @@ def dial_params(request: DialRequest) -> dict[str, Any]:
     return {**request.extra, **params}
 
 
-def digits_of(e164: str, field: str) -> str:
-    """Return the number as Plivo writes it: country code and number, no plus. Raises ValidationError."""
-    if _E164.fullmatch(e164) is None:
-        raise ValidationError(field, "not one E.164 number")
-    return e164[1:]
+def read_dial(reply: Mapping[str, Any]) -> DialOutcome:
+    """Return the outcome of a dial that was answered with a success: accepted only with a well-formed id.
 
-
-def read_accepted(reply: Mapping[str, Any]) -> DialOutcome:
-    """Return the outcome of a 2xx: accepted when it names one request, else unknown. "call queued" is accepted too."""
+    "call queued" is accepted too.
+    """
     request_uuid = reply.get("request_uuid")
     if not isinstance(request_uuid, str) or not is_call_id(request_uuid):
-        return DialOutcome(result=DialResult.UNKNOWN, message="a 2xx answer without one request_uuid")
+        return DialOutcome(result=DialResult.UNKNOWN, message="the answer names no call")
     message = reply.get("message")
     return DialOutcome(
         result=DialResult.ACCEPTED,
@@ -222,11 +219,6 @@ def read_record(reply: Mapping[str, Any]) -> CallSnapshot | None:
 
 # -- finding an unknown dial ---------------------------------------------------------------------------------------
 
-_SLACK: Final = timedelta(seconds=1)  # Plivo's times may be cut to whole seconds
-
-
-NUMBER_FILTERS: Final = ("call_direction", "from_number", "to_number")
-
 
 def list_filter(query: DialQuery) -> dict[str, str]:
     """Return the filters of the finished calls: both numbers, outbound, ended in or after the window (UTC)."""
@@ -258,6 +250,13 @@ def read_found(reply: Mapping[str, Any], query: DialQuery) -> FoundCall | None:
 
 
 # -- values --------------------------------------------------------------------------------------------------------
+
+
+def digits_of(e164: str, field: str) -> str:
+    """Return the number as Plivo writes it: country code and number, no plus. Raises ValidationError."""
+    if _E164.fullmatch(e164) is None:
+        raise ValidationError(field, "not one E.164 number")
+    return e164[1:]
 
 
 def text_of(fields: Mapping[str, Any], *names: str) -> str:

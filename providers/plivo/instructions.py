@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
+from gateway.adapting import nearest_language
 from gateway.errors import UnsupportedFeature
 from gateway.instructions import (
     Forward,
@@ -32,19 +33,19 @@ Attributes: TypeAlias = dict[str, str | int | bool | None]
 # What the two plain voices speak; other languages need a named Amazon Polly voice, and a pair that Plivo does not know
 # ends the call with code 8011. The first of a tongue stands in for its other countries.
 # Source: Plivo "Speak element" (XML reference, read 2026-11).
-LANGUAGES: Final[Mapping[str, tuple[str, ...]]] = {
-    "da": ("da-DK",),
-    "de": ("de-DE",),
-    "en": ("en-US", "en-GB", "en-AU"),
-    "es": ("es-ES", "es-US"),
-    "fr": ("fr-FR", "fr-CA"),
-    "it": ("it-IT",),
-    "nl": ("nl-NL",),
-    "pl": ("pl-PL",),
-    "pt": ("pt-PT", "pt-BR"),
-    "ru": ("ru-RU",),
-    "sv": ("sv-SE",),
-}
+LANGUAGES: Final = (
+    "da-DK",
+    "de-DE",
+    *("en-US", "en-GB", "en-AU"),
+    *("es-ES", "es-US"),
+    *("fr-FR", "fr-CA"),
+    "it-IT",
+    "nl-NL",
+    "pl-PL",
+    *("pt-PT", "pt-BR"),
+    "ru-RU",
+    "sv-SE",
+)
 
 # <Hangup reason>: both words are the same as ours.
 _REASON: Final = {RejectAs.BUSY: "busy", RejectAs.REJECTED: "rejected"}
@@ -196,10 +197,10 @@ def spoken_language(language: str) -> str:
     Raises:
         UnsupportedFeature: no plain voice speaks it.
     """
-    tongue = LANGUAGES.get(language.partition("-")[0].lower())
-    if tongue is None:
+    known = nearest_language(language, LANGUAGES)
+    if known is None:
         raise UnsupportedFeature(NAME, f"the language {language[:20]!r}", "its plain voices do not speak it")
-    return next((known for known in tongue if known.lower() == language.lower()), tongue[0])
+    return known
 
 
 def extra_headers(parameters: Mapping[str, str]) -> str:

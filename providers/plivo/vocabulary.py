@@ -6,11 +6,11 @@ raw, reported as `UnmappedWord`, and changes nothing (R39); only an end stays an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from gateway.adapting import EndRule, StatusRule, unmapped
 from gateway.interface import StepOutcome, UnmappedWord
 from gateway.status import (
     AnsweredBy,
@@ -24,20 +24,6 @@ from gateway.status import (
 _C = EndCause
 
 
-@dataclass(frozen=True, slots=True)
-class EndRule:
-    """What one end word means.
-
-    `proves_answered`: what the word itself says about the answer. `if_unanswered`: the cause instead, when the report
-    proves that nobody answered. `ended_by`: who ended it, whatever the source says; None leaves it to the source.
-    """
-
-    cause: EndCause
-    proves_answered: bool | None = None
-    if_unanswered: EndCause | None = None
-    ended_by: EndedBy | None = None
-
-
 def _unanswered(cause: EndCause) -> EndRule:
     return EndRule(cause, proves_answered=False)
 
@@ -48,7 +34,7 @@ _OUR_ANSWER: Final = EndRule(_C.APPLICATION_ERROR, ended_by=EndedBy.US)
 # Source: Plivo "Standard Plivo hangup causes" (https://docs.plivo.com/docs/voice/troubleshooting/hangup-causes, read
 # 2026-11), field HangupCauseCode of the hangup request and hangup_cause_code of the call detail record. 4210, 4240,
 # 4250 and 5030 are in Plivo's guides only.
-END_BY_CODE: Final[Mapping[str, EndRule]] = {
+END_BY_HANGUP_CODE: Final[Mapping[str, EndRule]] = {
     "0": EndRule(_C.UNKNOWN),  # set by "hang up all calls" too
     "1000": EndRule(
         _C.CANCELLED, ended_by=EndedBy.US
@@ -114,7 +100,7 @@ END_BY_CODE: Final[Mapping[str, EndRule]] = {
 
 # Source: Plivo's guides and samples (read 2026-11), field HangupCause (and DialHangupCause): raw telephony names. Six
 # are confirmed by Plivo's guides, six more by its sample code, the rest are FreeSWITCH names (unconfirmed).
-END_BY_CAUSE: Final[Mapping[str, EndRule]] = {
+END_BY_HANGUP_CAUSE: Final[Mapping[str, EndRule]] = {
     "NORMAL_CLEARING": EndRule(_C.HUNG_UP),
     "USER_BUSY": _unanswered(_C.BUSY),
     "CALL_REJECTED": _unanswered(_C.DECLINED),
@@ -140,16 +126,7 @@ END_BY_CAUSE: Final[Mapping[str, EndRule]] = {
 
 _COMPLETED: Final = EndRule(_C.UNKNOWN)  # over, and nothing more
 
-
-@dataclass(frozen=True, slots=True)
-class StatusRule:
-    """What a CallStatus says: a state of a live call, or an end (used only when no code and no cause is given)."""
-
-    ringing: bool = False
-    answered: bool = False
-    end: EndRule | None = None
-
-
+# An end here counts only when the report has no code and no cause.
 # Source: Plivo "XML request" (https://docs.plivo.com/docs/voice/xml/request, read 2026-11) and the pages on the call
 # API and on dial status reporting, field CallStatus. One page says that the hangup request always carries
 # `completed`, so that word alone proves nothing.
@@ -266,21 +243,9 @@ VERIFICATION: Final[Mapping[str, str | None]] = {
     "Not Applicable": None,
 }
 
-# Source: Plivo's table of HTTP status codes (API reference, read 2026-11): why a dial was refused. 402 is not in
-# Plivo's list (unconfirmed).
-REFUSED_BY_STATUS: Final[Mapping[int, EndCause]] = {
-    400: _C.REQUEST_REFUSED,
-    401: _C.ACCOUNT,
-    402: _C.ACCOUNT,
-    403: _C.NOT_PERMITTED,
-    404: _C.REQUEST_REFUSED,
-    405: _C.REQUEST_REFUSED,
-    422: _C.REQUEST_REFUSED,
-}
-
 # Source: error texts in Plivo's reference and guides (read 2026-11). Plivo has no error codes and calls its texts
 # free-form, so a fragment only sharpens the cause; it never decides whether the dial was refused.
-REFUSED_BY_TEXT: Final[Mapping[str, EndCause]] = {
+END_BY_ERROR_TEXT: Final[Mapping[str, EndCause]] = {
     "from parameter is invalid": _C.CALLER_ID_REFUSED,
     "not associated with your account": _C.CALLER_ID_REFUSED,
     "cannot place calls": _C.CALLER_ID_REFUSED,
@@ -320,8 +285,8 @@ def end_report(
     )
     return report, unmapped(
         {
-            "hangup_cause_code": (code, END_BY_CODE),
-            "hangup_cause": (cause, END_BY_CAUSE),
+            "hangup_cause_code": (code, END_BY_HANGUP_CODE),
+            "hangup_cause": (cause, END_BY_HANGUP_CAUSE),
             "hangup_source": (source, ENDED_BY),
             "call_status": (status, CALL_STATUS),
         }
@@ -330,20 +295,21 @@ def end_report(
 
 def _rule_for(code: str, cause: str, status: str, source: str) -> EndRule:
     """Return the rule of the first known word. `completed`, or no word at all, is told by who hung up."""
-    known = END_BY_CODE.get(code) or END_BY_CAUSE.get(cause) or CALL_STATUS.get(status, StatusRule()).end
+    known = (
+        END_BY_HANGUP_CODE.get(code)
+        or END_BY_HANGUP_CAUSE.get(cause)
+        or CALL_STATUS.get(status, StatusRule()).end
+    )
     if known is not None and known is not _COMPLETED:
         return known
     is_hangup = ENDED_BY.get(source) in (EndedBy.CALLER, EndedBy.CALLEE, EndedBy.US)
     return EndRule(_C.HUNG_UP if is_hangup and not code and not cause else _C.UNKNOWN)
 
 
-def refused_cause(http_status: int, text: str) -> EndCause | None:
-    """Return why a dial was refused, or None for a status that proves no refusal."""
-    if http_status not in REFUSED_BY_STATUS:
-        return None
+def refused_cause(text: str) -> EndCause | None:
+    """Return why a dial was refused with `text`; None for a text that no table lists: the HTTP status tells."""
     lowered = text.lower()
-    sharper = (cause for fragment, cause in REFUSED_BY_TEXT.items() if fragment in lowered)
-    return next(sharper, REFUSED_BY_STATUS[http_status])
+    return next((cause for fragment, cause in END_BY_ERROR_TEXT.items() if fragment in lowered), None)
 
 
 def stream_outcome(event: str, reason: str) -> StepOutcome | None:
@@ -357,12 +323,3 @@ def stream_outcome(event: str, reason: str) -> StepOutcome | None:
 def attestation_of(attestation: str, verification: str) -> str | None:
     """Return the SHAKEN/STIR level, or None when it is not told."""
     return ATTESTATION.get(attestation) or VERIFICATION.get(verification)
-
-
-def unmapped(tables: Mapping[str, tuple[str, Iterable[str]]]) -> tuple[UnmappedWord, ...]:
-    """Return the words that their table does not list; table name -> (word, table). Blank words are no words."""
-    return tuple(
-        UnmappedWord(table=name, word=word[:100])
-        for name, (word, known) in tables.items()
-        if word and word not in known
-    )

@@ -14,9 +14,9 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
+from gateway.adapting import LONG_AGO, StatusRule, unmapped
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import (
     CallEvent,
@@ -28,7 +28,7 @@ from gateway.interface import (
 )
 from gateway.numbers import read_party
 from gateway.status import Authority, CallFacts, Direction, Duration, MachineVerdict, Recording
-from gateway.wire import FORM, malformed, media_type, parse_form, single
+from gateway.wire import FORM, malformed, media_type, parse_form, parse_query, single
 from providers.plivo.calls import NAME, cost_of, is_call_id, moment_of, seconds_of, utc_of
 from providers.plivo.vocabulary import (
     ATTESTATION,
@@ -36,7 +36,7 @@ from providers.plivo.vocabulary import (
     DIAL_ACTION,
     DIAL_STATUS,
     DIRECTION,
-    END_BY_CAUSE,
+    END_BY_HANGUP_CAUSE,
     EVENT,
     IF_MACHINE,
     MACHINE,
@@ -44,11 +44,9 @@ from providers.plivo.vocabulary import (
     STREAM_REASON,
     VERIFICATION,
     Report,
-    StatusRule,
     attestation_of,
     end_report,
     stream_outcome,
-    unmapped,
 )
 
 # -- signature -----------------------------------------------------------------------------------------------------
@@ -98,8 +96,7 @@ def canonical(method: str, url: str, fields: Mapping[str, list[str]], nonce: str
     query, a dot when there is one, then every name and value without separators; a dot and the nonce. Sorted by code
     point; repeated names sorted by value.
     """
-    base, _, query = url.partition("#")[0].partition("?")
-    asked = parse_form(query.encode("utf-8", "surrogatepass"))
+    base, asked = url.partition("#")[0].partition("?")[0], parse_query(url)
     if method == "GET":
         asked = {**fields, **asked}
     said = "&".join(f"{name}={value}" for name, value in _sorted(asked))
@@ -170,7 +167,6 @@ _READ: Final = frozenset(
 )
 _OF_OUR_URL: Final = ("leg", "step", "kind")
 _MAX_VALUE: Final = 4096
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # a verdict without a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +212,7 @@ def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
 
 
 def _form(hook: Hook, request: WebhookRequest) -> _Form:
-    query = parse_form(request.url.partition("#")[0].partition("?")[2].encode("utf-8", "surrogatepass"))
+    query = parse_query(request.url)
     fields = {**fields_of(request), **(query if request.method == "GET" else {})}
     said = {name: single(fields, name) or "" for name in _READ}
     if any(len(value) > _MAX_VALUE for value in said.values()):
@@ -337,7 +333,10 @@ def _step_over(form: _Form) -> CallEvent:
     outcome = DIAL_STATUS.get(dialed, StepOutcome.OVER)
     step = StepReport(outcome=outcome, detail=(dialed or ("recorded" if recorded else "redirected"))[:60])
     strange = unmapped(
-        {"dial_status": (dialed, DIAL_STATUS), "hangup_cause": (form.get("DialHangupCause"), END_BY_CAUSE)}
+        {
+            "dial_status": (dialed, DIAL_STATUS),
+            "hangup_cause": (form.get("DialHangupCause"), END_BY_HANGUP_CAUSE),
+        }
     )
     if form.report is Report.END:
         event = _end(form)
@@ -436,7 +435,7 @@ def _verdicts(form: _Form) -> tuple[MachineVerdict, ...]:
     word = form.get("Machine")
     if word not in MACHINE:
         return ()
-    return (MachineVerdict(answered_by=MACHINE[word], at=_LONG_AGO, word=word),)
+    return (MachineVerdict(answered_by=MACHINE[word], at=LONG_AGO, word=word),)
 
 
 def _attestation(form: _Form) -> str | None:

@@ -15,16 +15,22 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from gateway.adapting import (
+    SecretForm,
+    allowed_hosts,
+    check_forms,
+    check_names,
+    open_transport,
+    read_recording,
+    unread_account,
+)
 from gateway.errors import (
-    ConfigurationError,
     NotFound,
     ProviderError,
     ProviderUnavailable,
@@ -54,26 +60,24 @@ from gateway.interface import (
     WebhookReply,
     WebhookRequest,
 )
-from gateway.transport import (
-    HostRefused,
-    OneShotTransport,
-    StreamedResponse,
-    Transport,
-    TransportError,
-    stream_get,
-)
+from gateway.outcomes import RequestFailed
+from gateway.transport import Transport, stream_get
 from providers.telnyx import calls, instructions, numbers, webhooks
-from providers.telnyx.client import HOST, Answer, CallFailed, open_client, send
+from providers.telnyx.client import HOST, Answer, dial_outcome, is_gone, open_client, send, translated
 from providers.telnyx.instructions import Command
 
 if TYPE_CHECKING:
     from telnyx import Telnyx
 
 _REQUIRED: Final = ("api_key", "public_key")
-_OPTIONAL: Final = ("connection_id",)
 
-_HEADER_TEXT = re.compile(r"[!-~]{1,512}", re.ASCII)  # the form of a key is not documented: fit for a header
-_CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # today 19 digits
+# The form of an API key is not documented: fit for a header. Connection ids have 19 digits today.
+_FORMS: Final[Mapping[str, SecretForm]] = {
+    "api_key": SecretForm("[!-~]{1,512}", "the API key (version 2) of the portal, KEY…"),
+    "public_key": SecretForm("[ -~]+", "the portal's public key: 44 characters, base64 of 32 bytes"),
+    "connection_id": SecretForm("[A-Za-z0-9_-]{1,64}", "the id of the Call Control application, a number"),
+}
+
 _RECORDING_REF = re.compile(r"(leg:)?([A-Za-z0-9_-]{1,64})", re.ASCII)
 
 # `download_urls` are pre-signed links to a store of Amazon's; the host is seen in live data, not documented.
@@ -103,8 +107,8 @@ class TelnyxProvider(Provider):
     dialed, and webhooks are not checked for the application they come from.
     """
 
-    name = calls.NAME
-    capabilities = Capabilities(
+    name: ClassVar[str] = calls.NAME
+    capabilities: ClassVar[Capabilities] = Capabilities(
         control="command",
         join_timeout_s=calls.JOIN_TIMEOUT_S,
         max_duration_s=calls.MAX_DURATION_S,
@@ -134,37 +138,31 @@ class TelnyxProvider(Provider):
         self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
     ) -> None:
         """Take the account's secrets; see `Provider.__init__`."""
-        _check_names(secrets)
-        self._api_key = secrets["api_key"]
+        check_names(self.name, secrets, required=_REQUIRED, known=_FORMS)
+        self._secrets = dict(secrets)
         self._public_keys = tuple(webhooks.read_public_keys(secrets["public_key"]))
         self._connection_id = secrets.get("connection_id") or None
         self._base_url = base_url
-        self._transport = transport or _fixed_transport(base_url)
+        self._transport = transport or open_transport(self.name, base_url or HOST)
         self._sdk: Telnyx | None = None
         self._lock = Lock()
 
     @classmethod
     def check_secrets(cls, secrets: Mapping[str, str]) -> None:
         """Check the shape of the secrets; see `Provider.check_secrets`."""
-        for name in secrets:
-            if name not in (*_REQUIRED, *_OPTIONAL):
-                raise ValidationError(
-                    name[:40], f"no such secret; known: {', '.join((*_REQUIRED, *_OPTIONAL))}"
-                )
-        if not _HEADER_TEXT.fullmatch(secrets.get("api_key", "")):
-            raise ValidationError("api_key", "give the API key (version 2) of the portal, KEY…")
-        parts = secrets.get("public_key", "").split(",")
-        if len(webhooks.read_public_keys(secrets.get("public_key", ""))) != len(parts):
-            raise ValidationError(
-                "public_key", "give the portal's public key: 44 characters, base64 of 32 bytes"
-            )
-        if "connection_id" in secrets and not _CONNECTION_ID.fullmatch(secrets["connection_id"]):
-            raise ValidationError("connection_id", "give the id of the Call Control application, a number")
+        check_forms(secrets, _FORMS, required=_REQUIRED)
+        parts = secrets["public_key"].split(",")
+        if len(webhooks.read_public_keys(secrets["public_key"])) != len(parts):
+            raise ValidationError("public_key", f"give {_FORMS['public_key'].words}")
 
     @property
     def account_ref(self) -> str:
         """The `connection_id`; "" without one."""
         return self._connection_id or ""
+
+    def prepare(self) -> None:
+        """Load the SDK and the part of it that commands need."""
+        _ = self._client().calls.actions
 
     # -- webhooks in ---------------------------------------------------------------------------------------------------
 
@@ -195,8 +193,10 @@ class TelnyxProvider(Provider):
         client = self._client()
         try:
             body = send(lambda: client.calls.with_raw_response.dial(**params, extra_body=dict(request.extra)))
-        except CallFailed as failed:
-            return failed.failure.as_outcome()
+        except (
+            Exception
+        ) as error:  # whatever broke, the phone may be ringing: the outcome says what is proven
+            return dial_outcome(error)
         return calls.read_dial(body)
 
     def redirect(self, ref: LegRef, next_url: str) -> None:
@@ -232,19 +232,14 @@ class TelnyxProvider(Provider):
     def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
         """Ask for a fresh link and stream it, without our key; `url` is not used: links live for minutes."""
         link = self._download_link(recording_ref)
-        with _translated():
-            answer = stream_get(link, allowed_hosts=self._recording_hosts())
-        if answer.status != 200:
+        with translated():
+            answer = stream_get(link, allowed_hosts=allowed_hosts(_RECORDING_HOSTS, self._base_url))
+            if answer.status == 200:
+                return read_recording(answer, translated, default_type="application/octet-stream")
             answer.close()
             if answer.status in (403, 404, 410):  # the store answers 403 for what it does not have (any more)
                 raise NotFound("recording", recording_ref)
             raise ProviderUnavailable("no audio", provider=self.name, http_status=answer.status)
-        length = answer.header("content-length")
-        return RecordingStream(
-            content_type=answer.header("content-type") or "application/octet-stream",
-            chunks=_chunks(answer),
-            length=int(length) if length is not None and length.isdecimal() else None,
-        )
 
     # -- the account ---------------------------------------------------------------------------------------------------
 
@@ -257,8 +252,8 @@ class TelnyxProvider(Provider):
             if exc.http_status != 403:
                 raise
             self._ask(lambda: client.phone_numbers.with_raw_response.list(page_size=1))
-            return numbers.account_without_balance(self.account_ref)
-        return numbers.read_balance(calls.read_data(body), self.account_ref)
+            return unread_account(self.account_ref)
+        return numbers.read_account(calls.read_data(body), self.account_ref)
 
     def list_numbers(self) -> Iterator[CarrierNumber]:
         """Yield every number; one whose status is not `active` has no voice."""
@@ -275,30 +270,29 @@ class TelnyxProvider(Provider):
     def _client(self) -> Telnyx:
         with self._lock:
             if self._sdk is None:
-                self._sdk = open_client(self._api_key, self._transport, self._base_url)
+                self._sdk = open_client(self._secrets, self._transport, self._base_url)
             return self._sdk
 
     def _ask(self, request: Callable[[], Answer]) -> bytes:
         """Return the body of a 2xx answer, or raise ProviderError."""
-        try:
+        with translated():
             return send(request)
-        except CallFailed as failed:
-            raise failed.failure.as_error() from None
 
     def _perform(self, control_id: str, command: Command) -> bool:
         """Send one command, and what it says to do when it is refused; False when the call is over."""
         time.sleep(command.pause_s)
         method = getattr(self._client().calls.actions.with_raw_response, _METHODS[command.action])
-        try:
-            send(lambda: method(control_id, **command.params))
-        except CallFailed as failed:
-            failure = failed.failure
-            if failure.says_call_is_over:
-                return False
-            if not failure.is_own or failure.code not in command.instead:
-                raise failure.as_error() from None
-            return all(self._perform(control_id, other) for other in command.instead[failure.code])
-        return True
+        with translated():
+            try:
+                send(lambda: method(control_id, **command.params))
+                return True
+            except RequestFailed as failed:
+                if is_gone(failed.failure):
+                    return False
+                refusal = next((code for code in failed.failure.codes if code in command.instead), None)
+                if refusal is None:
+                    raise
+        return all(self._perform(control_id, other) for other in command.instead[refusal])
 
     def _bound(self, event: CallEvent) -> CallEvent:
         return event if self._connection_id else replace(event, account_ref=None)
@@ -306,12 +300,15 @@ class TelnyxProvider(Provider):
     def _call_status(self, control_id: str) -> dict[str, Any] | None:
         """Return the call's status, None when Telnyx does not know it: ten minutes after its end, or never."""
         client = self._client()
-        try:
-            return calls.read_data(send(lambda: client.calls.with_raw_response.retrieve_status(control_id)))
-        except CallFailed as failed:
-            if failed.failure.says_call_is_over:  # 404 or 422: which of the two is unconfirmed
-                return None
-            raise failed.failure.as_error() from None
+        with translated():
+            try:
+                return calls.read_data(
+                    send(lambda: client.calls.with_raw_response.retrieve_status(control_id))
+                )
+            except RequestFailed as failed:
+                if is_gone(failed.failure):  # 404 or 422: which of the two is unconfirmed
+                    return None
+                raise
 
     def _recorded_events(self, leg_id: str) -> Iterator[CallEvent]:
         """Yield the events of a leg that webhooks were made of."""
@@ -396,53 +393,25 @@ class TelnyxProvider(Provider):
         match = _RECORDING_REF.fullmatch(recording_ref)
         if match is None:
             raise NotFound("recording", recording_ref[:80])
-        client, ident = self._client(), match[2]
-        try:
-            if match[1]:
-                listed = send(
-                    lambda: client.recordings.with_raw_response.list(
-                        filter={"call_leg_id": ident}, page_size=1
-                    )
-                )
-                data = next(iter(numbers.items_of(calls.read_document(listed))), {})
-            else:
-                data = calls.read_data(send(lambda: client.recordings.with_raw_response.retrieve(ident)))
-        except CallFailed as failed:
-            if failed.failure.is_own and failed.failure.status in (404, 422):
-                raise NotFound("recording", recording_ref) from None
-            raise failed.failure.as_error() from None
+        with translated():
+            try:
+                data = self._recording(match[2], is_leg=match[1] is not None)
+            except RequestFailed as failed:
+                if failed.failure.is_own and failed.failure.http_status in (404, 422):
+                    raise NotFound("recording", recording_ref) from None
+                raise
         links = data.get("download_urls")
         link = (links.get("mp3") or links.get("wav")) if isinstance(links, dict) else None
         if not isinstance(link, str):
             raise NotFound("recording", recording_ref)
         return link
 
-    def _recording_hosts(self) -> tuple[str, ...]:
-        return (
-            _RECORDING_HOSTS
-            if self._base_url is None
-            else (*_RECORDING_HOSTS, urlsplit(self._base_url).netloc)
-        )
-
-
-def _check_names(secrets: Mapping[str, str]) -> None:
-    """Refuse absent and unknown secrets, by name only."""
-    missing = [name for name in _REQUIRED if not secrets.get(name)]
-    if missing:
-        raise ConfigurationError(
-            f"telnyx: the secret {missing[0]} is missing; needed: {', '.join(_REQUIRED)}"
-        )
-    unknown = sorted(set(secrets) - {*_REQUIRED, *_OPTIONAL})
-    if unknown:
-        known = ", ".join((*_REQUIRED, *_OPTIONAL))
-        raise ConfigurationError(f"telnyx: no such secret: {unknown[0][:40]}; known: {known}")
-
-
-def _fixed_transport(base_url: str | None) -> OneShotTransport:
-    try:
-        return OneShotTransport([base_url or HOST])
-    except ValueError as exc:
-        raise ConfigurationError(f"telnyx: base URL: {exc}") from None
+    def _recording(self, ident: str, *, is_leg: bool) -> dict[str, Any]:
+        recordings = self._client().recordings.with_raw_response
+        if not is_leg:
+            return calls.read_data(send(lambda: recordings.retrieve(ident)))
+        listed = send(lambda: recordings.list(filter={"call_leg_id": ident}, page_size=1))
+        return next(iter(numbers.items_of(calls.read_document(listed))), {})
 
 
 def _control_id(leg_id: str) -> str:
@@ -450,22 +419,6 @@ def _control_id(leg_id: str) -> str:
     if not calls.is_call_control_id(leg_id):
         raise RequestRefused("not an id of a call", provider=calls.NAME)
     return leg_id
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the failures of a download into errors of ours."""
-    try:
-        yield
-    except HostRefused as exc:
-        raise RequestRefused(f"a recording's link was refused: {exc}", provider=calls.NAME) from None
-    except TransportError as exc:
-        raise ProviderUnavailable(str(exc), provider=calls.NAME) from None
-
-
-def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
-    with answer, _translated():
-        yield from answer
 
 
 def _read_recorded(data: Mapping[str, Any]) -> CallEvent | None:

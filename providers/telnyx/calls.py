@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from gateway.adapting import check_limits
 from gateway.errors import ConfigurationError, ValidationError, WebhookRejected
 from gateway.interface import (
     CallEvent,
@@ -156,11 +157,10 @@ def check_dial(request: DialRequest, connection_id: str | None) -> None:
         ConfigurationError: no `connection_id`: nothing can be dialed. ValidationError: names the field and the range.
     """
     require_connection(connection_id)
-    _check_range("join_timeout", request.join_timeout_s, JOIN_TIMEOUT_S)
-    _check_range("max_duration", request.max_duration_s, MAX_DURATION_S)
+    check_limits(NAME, request, join_timeout_s=JOIN_TIMEOUT_S, max_duration_s=MAX_DURATION_S)
     taken = sorted(_OURS & request.extra.keys())
     if taken:
-        raise ValidationError("extra", f"the gateway sets these itself: {', '.join(taken)}")
+        raise ValidationError("extra", f"set by the gateway: {', '.join(taken)}")
 
 
 def require_connection(connection_id: str | None) -> str:
@@ -207,7 +207,7 @@ def retry_policies(event_types: Iterable[str]) -> dict[str, Any]:
 
 
 def read_dial(body: bytes) -> DialOutcome:
-    """Read the body of a 2xx answer to a dial: accepted with the two ids of the leg, or unknown when it has none."""
+    """Return the outcome of a dial that was answered with a success: accepted only with a well-formed id."""
     data = read_data(body)
     control_id, leg_id = data.get("call_control_id"), data.get("call_leg_id")
     if not is_call_control_id(control_id):
@@ -330,11 +330,6 @@ def _detection(await_greeting_end: bool) -> dict[str, Any]:
         "answering_machine_detection": "greeting_end",
         "answering_machine_detection_config": {"greeting_total_analysis_time_millis": _GREETING_ANALYSIS_MS},
     }
-
-
-def _check_range(name: str, value: int, accepted: Range) -> None:
-    if not accepted.low <= value <= accepted.high:
-        raise ValidationError(name, f"{NAME} takes {accepted.low} to {accepted.high} s, not {value} s")
 
 
 # -- command ids -------------------------------------------------------------------------------------------------------

@@ -7,58 +7,40 @@ three times without any idempotency key (version 4.189.0, measured); over this c
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gateway.errors import MissingExtra, ProviderError, ProviderUnavailable, RateLimited, RequestRefused
-from gateway.interface import DialOutcome, DialResult
-from gateway.numbers import mask
-from gateway.transport import (
-    HostRefused,
-    NotSent,
-    Transport,
-    TransportError,
-    httpx_client,
-    root_transport_error,
-)
-from providers.telnyx import calls, vocabulary
+from gateway import outcomes
+from gateway.errors import MissingExtra
+from gateway.interface import DialOutcome
+from gateway.outcomes import Failure, RequestFailed, failure_of, foreign, masked, seconds_to_wait
+from gateway.transport import HttpResponse, httpx_client
+from providers.telnyx.calls import NAME, read_document
+from providers.telnyx.vocabulary import CALL_IS_GONE, dial_code_in, refused_cause
 
 if TYPE_CHECKING:
     import httpx
     from telnyx import Telnyx
 
+    from gateway.transport import Transport
+
 HOST: Final = "https://api.telnyx.com"
 
-# A dial is refused for certain only by these, in the carrier's own error format (reliability.md, 5.2).
-_CERTAIN_REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 405, 422})
-_NUMBER = re.compile(r"\+?[0-9]{7,}", re.ASCII)
-_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
 
-
-class Answer(Protocol):
-    """What the SDK's `with_raw_response` methods return."""
-
-    @property
-    def http_response(self) -> httpx.Response:
-        """The answer as it came."""
-
-
-def open_client(api_key: str, transport: Transport, base_url: str | None) -> Telnyx:
-    """Return the SDK's client over `transport`: one try, nothing taken from the environment.
+def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str | None) -> Telnyx:
+    """Return the SDK's client over `transport`: one try, nothing taken from the environment. Threads may share it.
 
     Raises:
         MissingExtra: the SDK is not installed.
     """
     try:
         from telnyx import Telnyx
-    except ImportError as exc:
-        raise MissingExtra(calls.NAME, "telnyx") from exc
-    # Its debug lines hold whole requests: numbers and tokens.
-    logging.getLogger("telnyx._base_client").setLevel(logging.INFO)
+    except ImportError:
+        raise MissingExtra(NAME, "telnyx") from None
+    logging.getLogger("telnyx._base_client").addFilter(_is_fit_to_log)
     client = Telnyx(
-        api_key=api_key,
+        api_key=secrets["api_key"],
         public_key="",  # webhooks are verified by `webhooks.py`
         client_id="",
         client_secret="",
@@ -70,126 +52,87 @@ def open_client(api_key: str, transport: Transport, base_url: str | None) -> Tel
     return client
 
 
+def _is_fit_to_log(record: logging.LogRecord) -> bool:
+    """The SDK's debug lines hold whole requests: numbers and tokens. A filter holds whatever level is set later."""
+    return record.levelno > logging.DEBUG
+
+
 def api_root(base_url: str | None) -> str:
     """Return the address of version 2 of the API on a host."""
     root = (base_url or HOST).rstrip("/")
     return root if root.endswith("/v2") else f"{root}/v2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What went wrong with one request, read once. `status` None: no answer came.
-
-    `is_own`: the answer is an error in the carrier's own format, not that of some proxy. `text` is fit for people and
-    logs: the carrier's title for the error, never its details, which can quote numbers.
-    """
-
-    status: int | None = None
-    is_own: bool = False
-    code: str = ""
-    dial_code: str = ""
-    pointer: str = ""
-    text: str = ""
-    retry_after_s: float | None = None
-    request_id: str | None = None
-    is_unsent: bool = False
+class Answer(Protocol):
+    """What the SDK's `with_raw_response` methods return."""
 
     @property
-    def says_call_is_over(self) -> bool:
-        """True when the call that a command is for has ended, or is unknown (any more)."""
-        return self.is_own and (
-            self.status == 404 or (self.status == 422 and self.code in vocabulary.CALL_IS_OVER)
-        )
-
-    def as_outcome(self) -> DialOutcome:
-        """Return the outcome class of a dial that failed like this."""
-        if self.is_unsent:
-            return DialOutcome(result=DialResult.NOT_SENT, message=self.text)
-        is_rejected = self.is_own and self.status in _CERTAIN_REFUSALS
-        if not is_rejected or self.status is None:
-            return DialOutcome(result=DialResult.UNKNOWN, message=self.text, http_status=self.status)
-        return DialOutcome(
-            result=DialResult.REJECTED,
-            cause=vocabulary.end_by_refusal(self.status, self.code, self.dial_code, self.pointer),
-            message=self.text,
-            vendor_code=self.dial_code or self.code,
-            http_status=self.status,
-        )
-
-    def as_error(self) -> ProviderError:
-        """Return the error for anything but a dial."""
-        code = self.dial_code or self.code or None
-        if self.status == 429:
-            return RateLimited(
-                self.text,
-                provider=calls.NAME,
-                retry_after_s=self.retry_after_s,
-                http_status=self.status,
-                vendor_code=code,
-            )
-        is_refused = self.status is not None and 400 <= self.status < 500 and self.status not in (408, 425)
-        kind = RequestRefused if is_refused else ProviderUnavailable
-        return kind(
-            self.text,
-            provider=calls.NAME,
-            http_status=self.status,
-            vendor_code=code,
-            vendor_request_id=self.request_id,
-        )
-
-
-class CallFailed(Exception):
-    """A request did not end in a 2xx answer."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.text)
-        self.failure = failure
+    def http_response(self) -> httpx.Response:
+        """The answer as it came."""
 
 
 def send(request: Callable[[], Answer]) -> bytes:
     """Make one SDK call with a raw response and return the answer's body.
 
     Raises:
-        CallFailed: everything that is no 2xx answer.
+        RequestFailed: an answer that is no 2xx. What the SDK raises when none came.
     """
-    from telnyx import APIStatusError, TelnyxError
+    from telnyx import APIStatusError
 
     try:
         return request().http_response.content
-    except APIStatusError as exc:
-        failure = read_failure(exc.response.status_code, exc.response.content, exc.response.headers.get)
-    except TelnyxError as exc:
-        failure = unanswered(root_transport_error(exc))
-    raise CallFailed(failure) from None  # the SDK's exception quotes the whole answer
+    except APIStatusError as failed:
+        failure = read_failure(_answer_of(failed.response))
+    raise RequestFailed(failure)  # outside, because the SDK's exception quotes the whole answer
 
 
-def read_failure(status: int, body: bytes, header: Callable[[str], str | None]) -> Failure:
-    """Read an answer that is no 2xx. Pure."""
-    document = calls.read_document(body)
+def _answer_of(response: httpx.Response) -> HttpResponse:
+    """Return what the SDK got from `httpx` as the transport gave it."""
+    return HttpResponse(
+        status=response.status_code, headers=tuple(response.headers.items()), body=response.content
+    )
+
+
+# -- what a failure means -------------------------------------------------------------------------------------------
+
+
+def read_failure(response: HttpResponse) -> Failure:
+    """Read an answer that is no success. Pure.
+
+    The text is the carrier's title for the error, never its details, which can quote numbers.
+    """
+    request_id = (response.header("x-request-id") or "")[:100] or None
+    document = read_document(response.body)
     error = _first_error(document)
-    request_id = (header("x-request-id") or "")[:100] or None
     if error is None:
-        return Failure(status=status, text=f"HTTP {status}", request_id=request_id)
-    code, title = str(error["code"])[:20], _NUMBER.sub(lambda found: mask(found[0]), error["title"][:160])
-    dial_code = _dial_code(document, error)
-    source = error.get("source")
-    pointer = source.get("pointer") if isinstance(source, dict) else None
+        return foreign(response.status, request_id)
+    code, dial_code = str(error["code"])[:20], _dial_code(document, error)
+    codes = tuple(filter(None, (dial_code, code)))
     return Failure(
-        status=status,
+        text=f"{masked(error['title'][:160])} ({', '.join(reversed(codes))})",
+        http_status=response.status,
         is_own=True,
-        code=code,
-        dial_code=dial_code,
-        pointer=pointer if isinstance(pointer, str) else "",
-        text=f"{title} ({', '.join(filter(None, (code, dial_code)))})",
-        retry_after_s=_seconds(header("x-ratelimit-reset")) if status == 429 else None,
+        codes=codes,
+        cause=refused_cause(code, dial_code, _pointer(error)),
+        retry_after_s=seconds_to_wait(response.header("x-ratelimit-reset")),
         request_id=request_id,
     )
 
 
-def unanswered(error: TransportError | None) -> Failure:
-    """Describe a request that no answer came to; what is not the transport's own error may have left."""
-    text = str(error) if error is not None else "no answer"
-    return Failure(text=text[:200], is_unsent=isinstance(error, NotSent | HostRefused))
+def dial_outcome(error: Exception) -> DialOutcome:
+    """Return what is known about a dial that raised. Telnyx does not say whether a 429 was processed."""
+    return outcomes.dial_outcome(failure_of(error), is_429_unprocessed=False)
+
+
+def translated() -> AbstractContextManager[None]:
+    """Raise what the SDK and the transport raise as ProviderError, a 4xx in any format as the carrier's refusal."""
+    return outcomes.translated(NAME, believes_foreign=True)
+
+
+def is_gone(failure: Failure) -> bool:
+    """True when the call that a command is for has ended, or is unknown (any more)."""
+    is_over = failure.http_status == 422 and not CALL_IS_GONE.isdisjoint(failure.codes)
+    return failure.is_own and (failure.http_status == 404 or is_over)
 
 
 def _first_error(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -208,8 +151,11 @@ def _dial_code(document: dict[str, Any], error: dict[str, Any]) -> str:
     if isinstance(code, str) and code:
         return code[:20]
     detail = error.get("detail")
-    return vocabulary.dial_code_in(detail) if isinstance(detail, str) else ""
+    return dial_code_in(detail) if isinstance(detail, str) else ""
 
 
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and _SECONDS.fullmatch(value) else None
+def _pointer(error: dict[str, Any]) -> str:
+    """Return the JSON pointer to the field that the carrier found wrong, or ""."""
+    source = error.get("source")
+    pointer = source.get("pointer") if isinstance(source, dict) else None
+    return pointer if isinstance(pointer, str) else ""

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, cast
 
+from gateway.adapting import nearest_language
 from gateway.errors import UnsupportedFeature
 from gateway.instructions import (
     Forward,
@@ -30,8 +31,16 @@ from gateway.instructions import (
 from gateway.interface import LiveCall
 from gateway.status import Direction, RejectAs
 from gateway.xml import clean_text
-from providers.telnyx import calls, vocabulary
-from providers.telnyx.calls import Mark, State
+from providers.telnyx.calls import (
+    JOIN_TIMEOUT_S,
+    MAX_DURATION_S,
+    NAME,
+    Mark,
+    State,
+    answer_params,
+    command_id,
+)
+from providers.telnyx.vocabulary import NO_STREAM, STREAM_IN_USE
 
 _MAX_TEXT: Final = 3_000  # characters of one `speak` (schema SpeakRequest; the error pages say 5000)
 _MAX_RECORDING_S: Final = 14_400
@@ -53,7 +62,7 @@ class Command:
 
 
 # Source: OpenAPI document, schema RejectRequest, field cause (SIP 486 and 603).
-_REJECT_CAUSES: Final[Mapping[RejectAs, str]] = {
+_REASON: Final[Mapping[RejectAs, str]] = {
     RejectAs.BUSY: "USER_BUSY",
     RejectAs.REJECTED: "CALL_REJECTED",
 }
@@ -100,30 +109,9 @@ def commands(call: LiveCall, instruction: Instruction) -> list[Command]:
     Raises:
         UnsupportedFeature: Telnyx has no way to do it; nothing was sent.
     """
-    if isinstance(instruction, HangUp):
-        return [_hangup(call)]
-    if isinstance(instruction, Reject):
-        return [_reject(call, instruction) if _can_reject(call) else _hangup(call)]
-    if not call.answered:
+    if not call.answered and not isinstance(instruction, HangUp | Reject):
         return [_answer(call)] if call.direction is Direction.INBOUND else []
-    return _PLANS[type(instruction)](call, instruction)
-
-
-def _can_reject(call: LiveCall) -> bool:
-    return not call.answered and call.direction is Direction.INBOUND
-
-
-def _answer(call: LiveCall) -> Command:
-    return _command(call, "answer", calls.answer_params(_state(call, Mark.ANSWER)))
-
-
-def _reject(call: LiveCall, instruction: Reject) -> Command:
-    return _command(call, "reject", {"cause": _REJECT_CAUSES[instruction.reason]})
-
-
-def _hangup(call: LiveCall) -> Command:
-    """No state: a recording that is saved after it keeps the state of its own step."""
-    return _command(call, "hangup", {})
+    return _VERBS[type(instruction)](call, instruction)
 
 
 def _stream(call: LiveCall, instruction: Stream) -> list[Command]:
@@ -143,23 +131,39 @@ def _forward(call: LiveCall, instruction: Forward) -> list[Command]:
     return _transfer(call, instruction.number, instruction.caller_id)
 
 
+def _transfer(call: LiveCall, to: str, caller_id: str | None) -> list[Command]:
+    """Ring a second leg and join it to this one; this leg stays when that fails, and ends with it once they talked."""
+    if not JOIN_TIMEOUT_S.low <= call.join_timeout_s <= JOIN_TIMEOUT_S.high:
+        accepted = f"{JOIN_TIMEOUT_S.low} to {JOIN_TIMEOUT_S.high} s"
+        raise UnsupportedFeature(NAME, f"a join timeout of {call.join_timeout_s} s", accepted)
+    params: dict[str, Any] = {
+        "to": to,
+        "timeout_secs": call.join_timeout_s,
+        "client_state": _state(call, Mark.FORWARD).pack(),
+        "target_leg_client_state": _state(call, Mark.LEG).pack(),
+        "webhook_url": call.events_url,
+        "webhook_url_method": "POST",
+    }
+    shown = call.caller_id or caller_id
+    if shown:
+        params["from_"] = shown
+    if MAX_DURATION_S.low <= call.max_duration_s <= MAX_DURATION_S.high:
+        params["time_limit_secs"] = call.max_duration_s  # a shorter one is kept by the gateway's own clock
+    return [*_recording(call), _stop_stream(call), _command(call, "transfer", params)]
+
+
 def _say(call: LiveCall, instruction: Say | LeaveMessage) -> list[Command]:
     return [*_recording(call), _stop_stream(call), _speak(call, instruction.text, instruction.language)]
-
-
-def _leave_message(call: LiveCall, instruction: LeaveMessage) -> list[Command]:
-    """The hang-up is a step of its own: it must wait for the end of the speech, which an event reports."""
-    return [_stop_stream(call), _speak(call, instruction.text, instruction.language)]
 
 
 def _take_message(call: LiveCall, instruction: TakeMessage) -> list[Command]:
     """Record one channel after a beep. Stopping on silence is left out: Telnyx bills a transcription for it."""
     if instruction.prompt:
         raise UnsupportedFeature(
-            calls.NAME, "a prompt and a recording in one step", "speak the prompt in its own step"
+            NAME, "a prompt and a recording in one step", "speak the prompt in its own step"
         )
     if not 1 <= instruction.max_length_s <= _MAX_RECORDING_S:
-        raise UnsupportedFeature(calls.NAME, "a message of that length", f"1 to {_MAX_RECORDING_S} s")
+        raise UnsupportedFeature(NAME, "a message of that length", f"1 to {_MAX_RECORDING_S} s")
     params = {
         "format": "mp3",
         "channels": "single",  # with the mark it tells the message from a recording of the conversation
@@ -170,18 +174,46 @@ def _take_message(call: LiveCall, instruction: TakeMessage) -> list[Command]:
     return [_stop_stream(call), _command(call, "record_start", params, name="record_message")]
 
 
-_Plan: TypeAlias = Callable[[LiveCall, Any], list[Command]]
-_PLANS: Final[Mapping[type, _Plan]] = {
-    Stream: _stream,
-    Sip: _sip,
-    Forward: _forward,
-    Say: _say,
-    LeaveMessage: _leave_message,
-    TakeMessage: _take_message,
-}
+def _leave_message(call: LiveCall, instruction: LeaveMessage) -> list[Command]:
+    """The hang-up is a step of its own: it must wait for the end of the speech, which an event reports."""
+    return [_stop_stream(call), _speak(call, instruction.text, instruction.language)]
+
+
+def _reject(call: LiveCall, instruction: Reject) -> list[Command]:
+    if call.answered or call.direction is not Direction.INBOUND:
+        return [_hangup(call)]
+    return [_command(call, "reject", {"cause": _REASON[instruction.reason]})]
+
+
+def _hang_up(call: LiveCall, instruction: HangUp) -> list[Command]:
+    return [_hangup(call)]
+
+
+_VERBS: Final = cast(
+    "dict[type[Instruction], Callable[[LiveCall, Any], list[Command]]]",
+    {
+        Stream: _stream,
+        Sip: _sip,
+        Forward: _forward,
+        Say: _say,
+        TakeMessage: _take_message,
+        LeaveMessage: _leave_message,
+        Reject: _reject,
+        HangUp: _hang_up,
+    },
+)
 
 
 # -- single commands -------------------------------------------------------------------------------------------------
+
+
+def _answer(call: LiveCall) -> Command:
+    return _command(call, "answer", answer_params(_state(call, Mark.ANSWER)))
+
+
+def _hangup(call: LiveCall) -> Command:
+    """No state: a recording that is saved after it keeps the state of its own step."""
+    return _command(call, "hangup", {})
 
 
 def _start_stream(
@@ -205,21 +237,21 @@ def _start_stream(
         "client_state": _state(call, Mark.STREAM).pack(),
     }
     name = "streaming_start" if turn == 0 else f"streaming_start {turn}"
-    instead = {vocabulary.STREAM_IN_USE: in_use} if in_use else None
+    instead = {STREAM_IN_USE: in_use} if in_use else None
     return _command(call, "streaming_start", params, name=name, pause_s=pause_s, instead=instead)
 
 
 def _stop_stream(call: LiveCall) -> Command:
     """End a stream of an earlier step; that there is none is fine."""
     params = {"client_state": _state(call, Mark.STOP).pack()}
-    return _command(call, "streaming_stop", params, instead={vocabulary.NO_STREAM: ()})
+    return _command(call, "streaming_stop", params, instead={NO_STREAM: ()})
 
 
 def _speak(call: LiveCall, text: str, language: str) -> Command:
     spoken = clean_text(text)
     if not spoken or len(spoken) > _MAX_TEXT:
-        raise UnsupportedFeature(calls.NAME, "a text of that length", f"1 to {_MAX_TEXT} characters")
-    known = _known_language(language)
+        raise UnsupportedFeature(NAME, "a text of that length", f"1 to {_MAX_TEXT} characters")
+    known = spoken_language(language)
     params = {
         "payload": spoken,
         "payload_type": "text",
@@ -228,27 +260,6 @@ def _speak(call: LiveCall, text: str, language: str) -> Command:
         "client_state": _state(call, Mark.SAY).pack(),
     }
     return _command(call, "speak", params)
-
-
-def _transfer(call: LiveCall, to: str, caller_id: str | None) -> list[Command]:
-    """Ring a second leg and join it to this one; this leg stays when that fails, and ends with it once they talked."""
-    if not calls.JOIN_TIMEOUT_S.low <= call.join_timeout_s <= calls.JOIN_TIMEOUT_S.high:
-        accepted = f"{calls.JOIN_TIMEOUT_S.low} to {calls.JOIN_TIMEOUT_S.high} s"
-        raise UnsupportedFeature(calls.NAME, f"a join timeout of {call.join_timeout_s} s", accepted)
-    params: dict[str, Any] = {
-        "to": to,
-        "timeout_secs": call.join_timeout_s,
-        "client_state": _state(call, Mark.FORWARD).pack(),
-        "target_leg_client_state": _state(call, Mark.LEG).pack(),
-        "webhook_url": call.events_url,
-        "webhook_url_method": "POST",
-    }
-    shown = call.caller_id or caller_id
-    if shown:
-        params["from_"] = shown
-    if calls.MAX_DURATION_S.low <= call.max_duration_s <= calls.MAX_DURATION_S.high:
-        params["time_limit_secs"] = call.max_duration_s  # a shorter one is kept by the gateway's own clock
-    return [*_recording(call), _stop_stream(call), _command(call, "transfer", params)]
 
 
 def _recording(call: LiveCall) -> list[Command]:
@@ -269,7 +280,7 @@ def _command(
     instead: Mapping[str, tuple[Command, ...]] | None = None,
 ) -> Command:
     """`name`: where a step sends an action twice, what tells the two apart."""
-    ident = calls.command_id(call.step_token, name or action)
+    ident = command_id(call.step_token, name or action)
     return Command(
         action=action,
         params={**params, "command_id": ident},
@@ -282,12 +293,13 @@ def _state(call: LiveCall, mark: Mark) -> State:
     return State(mark=mark, attempt_token=call.attempt_token, step_token=call.step_token)
 
 
-def _known_language(language: str) -> str:
-    """Return the language as Telnyx spells it: the same, else the first of the same tongue."""
-    if language in VOICES:
-        return language
-    tongue = language.partition("-")[0].lower()
-    for known in VOICES:
-        if known.partition("-")[0].lower() == tongue:
-            return known
-    raise UnsupportedFeature(calls.NAME, f"the language {language[:20]!r}", "known: " + ", ".join(VOICES))
+def spoken_language(language: str) -> str:
+    """Return the language as Telnyx spells it, or its nearest of the same tongue ("de-AT" -> "de-DE").
+
+    Raises:
+        UnsupportedFeature: no voice speaks it.
+    """
+    known = nearest_language(language, VOICES)
+    if known is None:
+        raise UnsupportedFeature(NAME, f"the language {language[:20]!r}", "known: " + ", ".join(VOICES))
+    return known

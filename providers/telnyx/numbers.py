@@ -33,7 +33,7 @@ _AMOUNT = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
-def read_balance(data: Mapping[str, Any], account_ref: str) -> AccountInfo:
+def read_account(data: Mapping[str, Any], account_ref: str) -> AccountInfo:
     """Return the account as `/balance` shows it. A key that may read it works; Telnyx gives it no name."""
     return AccountInfo(
         account_ref=account_ref,
@@ -43,11 +43,6 @@ def read_balance(data: Mapping[str, Any], account_ref: str) -> AccountInfo:
         balance=_matching(_AMOUNT, data.get("balance")),
         currency=_matching(_CURRENCY, data.get("currency")),
     )
-
-
-def account_without_balance(account_ref: str) -> AccountInfo:
-    """Return the account of a key that works but may not read the balance."""
-    return AccountInfo(account_ref=account_ref, name="", status="unknown", kind="main")
 
 
 def read_number(item: Mapping[str, Any]) -> CarrierNumber | None:

@@ -46,7 +46,7 @@ class Kind(StrEnum):
 
 # Source: OpenAPI document, section `webhooks`, and the voice documentation's list of events.
 # `call.ringing` is unconfirmed: not in the OpenAPI document, named in migration notes only. `[SDK]`: only the SDK's.
-EVENT_KINDS: Final[Mapping[str, Kind]] = {
+EVENT: Final[Mapping[str, Kind]] = {
     "call.initiated": Kind.INITIATED,
     "call.ringing": Kind.RINGING,
     "call.answered": Kind.ANSWERED,
@@ -85,13 +85,13 @@ EVENT_KINDS: Final[Mapping[str, Kind]] = {
 }
 
 # Source: OpenAPI document, webhook callInitiated, field direction.
-DIRECTIONS: Final[Mapping[str, Direction]] = {
+DIRECTION: Final[Mapping[str, Direction]] = {
     "incoming": Direction.INBOUND,
     "outgoing": Direction.OUTBOUND,
 }
 
 # Source: OpenAPI document, webhook callInitiated, field shaken_stir_attestation; lower case was seen in live data.
-ATTESTATIONS: Final = frozenset({"A", "B", "C"})
+ATTESTATION: Final = frozenset({"A", "B", "C"})
 
 
 class Detected(NamedTuple):
@@ -111,7 +111,7 @@ _SCREENED = Detected(
 # Source: OpenAPI document, webhooks callMachine*, field result; [SDK] marks what only the SDK lists.
 # Telnyx advises to treat "not_sure" as a person, so it is no machine. A greeting whose end it is not sure of
 # has been listened to for the whole analysis time: waiting longer would leave no message at all.
-RESULTS: Final[Mapping[str, Mapping[str, Detected]]] = {
+MACHINE: Final[Mapping[str, Mapping[str, Detected]]] = {
     "call.machine.detection.ended": {
         "human": Detected(AnsweredBy.HUMAN),
         "machine": Detected(_M),
@@ -141,14 +141,14 @@ RESULTS: Final[Mapping[str, Mapping[str, Detected]]] = {
 }
 
 # Source: OpenAPI document, webhooks callStreamingStarted, callStreamingStopped, callStreamingFailed.
-STREAM_OUTCOMES: Final[Mapping[str, StepOutcome]] = {
+STREAM_EVENT: Final[Mapping[str, StepOutcome]] = {
     "streaming.started": StepOutcome.JOINED,
     "streaming.stopped": StepOutcome.OVER,
     "streaming.failed": StepOutcome.FAILED,
 }
 
 # Source: OpenAPI document, webhook callSpeakEnded, field status.
-SPEAK_OUTCOMES: Final[Mapping[str, StepOutcome]] = {
+SPEAK_STATUS: Final[Mapping[str, StepOutcome]] = {
     "completed": StepOutcome.OVER,
     "call_hangup": StepOutcome.OVER,
     "cancelled_amd": StepOutcome.FAILED,
@@ -158,7 +158,7 @@ SPEAK_OUTCOMES: Final[Mapping[str, StepOutcome]] = {
 CHANNELS: Final[Mapping[str, int]] = {"single": 1, "dual": 2}
 
 # Source: OpenAPI document, webhook callCost, field status: True when the event carries a cost.
-COST_STATUSES: Final[Mapping[str, bool]] = {"success": True, "error": False}
+COST_STATUS: Final[Mapping[str, bool]] = {"success": True, "error": False}
 
 # -- how a call ended ----------------------------------------------------------------------------------------------
 
@@ -290,14 +290,9 @@ END_BY_ERROR_CODE: Final[Mapping[str, EndCause]] = {
     "10011": EndCause.REQUEST_REFUSED,  # as a 4xx: encryption asked for where there is none
     **dict.fromkeys(("90041", "90042", "90043", "90103"), EndCause.CAPACITY),
 }
-_END_BY_HTTP_STATUS: Final[Mapping[int, EndCause]] = {
-    401: EndCause.ACCOUNT,
-    402: EndCause.ACCOUNT,
-    403: EndCause.NOT_PERMITTED,
-}
 
 # Source: error pages. What a command answers when the call is over (90018) or the carrier no longer knows it (90015).
-CALL_IS_OVER: Final = frozenset({"90018", "90015"})
+CALL_IS_GONE: Final = frozenset({"90018", "90015"})
 STREAM_IN_USE: Final = "90045"
 NO_STREAM: Final = "90048"
 
@@ -338,14 +333,16 @@ def end_by_sip_code(code: str) -> EndCause | None:
     return EndCause.CARRIER_ERROR if is_network else None
 
 
-def end_by_refusal(http_status: int, code: str, dial_code: str, pointer: str) -> EndCause:
-    """Return why a dial was refused. `pointer` is the JSON pointer to the field that the carrier found wrong."""
+def refused_cause(code: str, dial_code: str, pointer: str) -> EndCause | None:
+    """Return why a dial was refused; None for codes that no table lists: the HTTP status tells.
+
+    `pointer` is the JSON pointer to the field that the carrier found wrong.
+    """
     if dial_code in END_BY_DIAL_CODE:
         return END_BY_DIAL_CODE[dial_code]
     if code == "10016" and pointer == "/from":
         return EndCause.CALLER_ID_REFUSED
-    by_status = _END_BY_HTTP_STATUS.get(http_status, EndCause.REQUEST_REFUSED)
-    return END_BY_ERROR_CODE.get(code, by_status)
+    return END_BY_ERROR_CODE.get(code)
 
 
 def dial_code_in(detail: str) -> str:

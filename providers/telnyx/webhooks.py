@@ -15,13 +15,14 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.adapting import LONG_AGO, unmapped_word
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import (
     CallEvent,
@@ -43,9 +44,22 @@ from gateway.status import (
     Recording,
 )
 from gateway.wire import JSON, malformed, media_type, parse_json
-from providers.telnyx import calls, vocabulary
-from providers.telnyx.calls import Mark, State
-from providers.telnyx.vocabulary import Kind
+from providers.telnyx.calls import NAME, Mark, State, is_call_control_id, is_uuid, read_state, read_time
+from providers.telnyx.vocabulary import (
+    ATTESTATION,
+    CHANNELS,
+    COST_STATUS,
+    DIRECTION,
+    END_BY_HANGUP_CAUSE,
+    ENDED_BY,
+    EVENT,
+    MACHINE,
+    SPEAK_STATUS,
+    STREAM_EVENT,
+    Kind,
+    end_report,
+    is_known_sip_code,
+)
 
 SIGNATURE_HEADER: Final = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER: Final = "telnyx-timestamp"
@@ -56,7 +70,6 @@ _EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_EPOCH: Final = datetime.min.replace(tzinfo=UTC)  # of a verdict whose event gives no time
 
 VERSION_HINT: Final = "an event of webhook API version 1: set webhook_api_version of the application to 2"
 
@@ -140,13 +153,11 @@ def read_event(data: Mapping[str, Any], *, path_token: str | None = None) -> Cal
     """
     event = _Event.of(data)
     told = _READERS[event.kind](event) if event.kind is not None else _Told()
-    unmapped = (
-        told.unmapped if event.kind is not None else (UnmappedWord(table="event_type", word=event.type),)
-    )
+    unmapped = told.unmapped if event.kind is not None else (unmapped_word("event_type", event.type),)
     is_child = event.is_of(Mark.LEG)
-    direction = vocabulary.DIRECTIONS.get(event.word("direction"))
+    direction = DIRECTION.get(event.word("direction"))
     return CallEvent(
-        provider=calls.NAME,
+        provider=NAME,
         leg_id=event.leg_ids[0],
         other_ids=event.leg_ids[1:],
         name=event.type,
@@ -198,11 +209,11 @@ class _Event:
             raise malformed("no payload object")
         return cls(
             type=event_type,
-            kind=vocabulary.EVENT_KINDS.get(event_type),
+            kind=EVENT.get(event_type),
             id=ident,
-            occurred_at=calls.read_time(data.get("occurred_at")),
+            occurred_at=read_time(data.get("occurred_at")),
             leg_ids=_leg_ids(payload),
-            state=calls.read_state(payload.get("client_state")),
+            state=read_state(payload.get("client_state")),
             payload=payload,
         )
 
@@ -226,9 +237,9 @@ class _Event:
 def _leg_ids(payload: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `call_control_id`, then `call_leg_id`. A saved recording names only the second, per the document."""
     control_id, leg_id = payload.get("call_control_id"), payload.get("call_leg_id")
-    if control_id is not None and not calls.is_call_control_id(control_id):
+    if control_id is not None and not is_call_control_id(control_id):
         raise malformed("bad call_control_id")
-    if leg_id is not None and not calls.is_uuid(leg_id):
+    if leg_id is not None and not is_uuid(leg_id):
         raise malformed("bad call_leg_id")
     found = tuple(dict.fromkeys(str(ident) for ident in (control_id, leg_id) if ident is not None))
     if not found:
@@ -250,8 +261,8 @@ def _initiated(event: _Event) -> _Told:
     """The only report before the answer: it counts as ringing, in both directions."""
     word = event.word("direction")
     attestation, odd = _attestation(event)
-    unmapped = odd if word in vocabulary.DIRECTIONS else (*odd, _unmapped("direction", word))
-    is_inbound = vocabulary.DIRECTIONS.get(word) is Direction.INBOUND
+    unmapped = odd if word in DIRECTION else (*odd, unmapped_word("direction", word))
+    is_inbound = DIRECTION.get(word) is Direction.INBOUND
     return _Told(CallFacts(ringing=True, attestation=attestation), None, is_inbound, unmapped)
 
 
@@ -259,8 +270,8 @@ def _attestation(event: _Event) -> tuple[str | None, tuple[UnmappedWord, ...]]:
     level = event.word("shaken_stir_attestation").upper()
     if not level:
         return None, ()
-    if level not in vocabulary.ATTESTATIONS:
-        return None, (_unmapped("attestation", level),)
+    if level not in ATTESTATION:
+        return None, (unmapped_word("attestation", level),)
     return ("failed" if event.payload.get("shaken_stir_validated") is False else level), ()
 
 
@@ -282,13 +293,13 @@ def _bridged(event: _Event) -> _Told:
 def _ended(event: _Event) -> _Told:
     cause, source = event.word("hangup_cause"), event.word("hangup_source")
     sip_code, dial_code = event.word("sip_hangup_cause"), _dial_code(event.payload)
-    end = vocabulary.end_report(cause, source, sip_code, dial_code)
+    end = end_report(cause, source, sip_code, dial_code)
     odd = [
-        _unmapped(table, word)
+        unmapped_word(table, word)
         for table, word, is_known in (
-            ("hangup_cause", cause, cause.lower() in vocabulary.END_BY_HANGUP_CAUSE),
-            ("hangup_source", source, not source or source.lower() in vocabulary.ENDED_BY),
-            ("sip_hangup_cause", sip_code, vocabulary.is_known_sip_code(sip_code)),
+            ("hangup_cause", cause, cause.lower() in END_BY_HANGUP_CAUSE),
+            ("hangup_source", source, not source or source.lower() in ENDED_BY),
+            ("sip_hangup_cause", sip_code, is_known_sip_code(sip_code)),
         )
         if not is_known
     ]
@@ -307,13 +318,13 @@ def _dial_code(payload: Mapping[str, Any]) -> str:
 def _machine(event: _Event) -> _Told:
     """Detection starts at the answer, so any result proves one."""
     word = event.word("result")
-    found = vocabulary.RESULTS[event.type].get(word)
+    found = MACHINE[event.type].get(word)
     if found is None:
-        return _Told(unmapped=(_unmapped("machine result", word),))
+        return _Told(unmapped=(unmapped_word("machine result", word),))
     verdict = MachineVerdict(
         answered_by=found.answered_by,
         is_detection=found.is_detection,
-        at=event.occurred_at or _EPOCH,
+        at=event.occurred_at or LONG_AGO,
         word=word,
     )
     return _Told(CallFacts(answered=True, verdicts=(verdict,), greeting_over=found.greeting_over))
@@ -324,15 +335,15 @@ def _stream(event: _Event) -> _Told:
     if not event.is_of(Mark.STREAM):
         return _Told()
     detail = event.word("failure_reason") or event.type
-    return _Told(step=StepReport(outcome=vocabulary.STREAM_OUTCOMES[event.type], detail=detail))
+    return _Told(step=StepReport(outcome=STREAM_EVENT[event.type], detail=detail))
 
 
 def _spoken(event: _Event) -> _Told:
     word = event.word("status")
-    unmapped = () if word in vocabulary.SPEAK_OUTCOMES else (_unmapped("speak status", word),)
+    unmapped = () if word in SPEAK_STATUS else (unmapped_word("speak status", word),)
     if not event.is_of(Mark.SAY):
         return _Told(unmapped=unmapped)
-    outcome = vocabulary.SPEAK_OUTCOMES.get(word, StepOutcome.OVER)  # it ended, whatever the word
+    outcome = SPEAK_STATUS.get(word, StepOutcome.OVER)  # it ended, whatever the word
     return _Told(step=StepReport(outcome=outcome, detail=word), unmapped=unmapped)
 
 
@@ -341,7 +352,7 @@ def _recorded(event: _Event) -> _Told:
 
     The links are left out: they live for ten minutes, and a fresh one is asked for when it is needed.
     """
-    channels = vocabulary.CHANNELS.get(event.word("channels"))
+    channels = CHANNELS.get(event.word("channels"))
     is_message = event.is_of(Mark.MESSAGE) and channels == 1
     recording = Recording(
         ref=_recording_ref(event),
@@ -350,19 +361,19 @@ def _recorded(event: _Event) -> _Told:
         is_message=is_message,
     )
     step = StepReport(outcome=StepOutcome.OVER, detail=event.type) if is_message else None
-    unmapped = () if channels is not None else (_unmapped("channels", event.word("channels")),)
+    unmapped = () if channels is not None else (unmapped_word("channels", event.word("channels")),)
     return _Told(CallFacts(recordings=(recording,)), step, unmapped=unmapped)
 
 
 def _recording_ref(event: _Event) -> str:
     """`recording_id` is on the documentation page but not in the OpenAPI document: without it, by the leg."""
     ident = event.payload.get("recording_id")
-    return str(ident) if calls.is_uuid(ident) else f"leg:{event.leg_ids[-1]}"
+    return str(ident) if is_uuid(ident) else f"leg:{event.leg_ids[-1]}"
 
 
 def _length_s(payload: Mapping[str, Any]) -> int | None:
-    began = calls.read_time(payload.get("recording_started_at"))
-    ended = calls.read_time(payload.get("recording_ended_at"))
+    began = read_time(payload.get("recording_started_at"))
+    ended = read_time(payload.get("recording_ended_at"))
     return round((ended - began).total_seconds()) if began and ended and ended >= began else None
 
 
@@ -375,10 +386,10 @@ def _not_recorded(event: _Event) -> _Told:
 def _cost(event: _Event) -> _Told:
     """Only for applications with `call_cost_in_webhooks`. The currency stands in the parts, the sum beside them."""
     status, total = event.word("status"), event.word("total_cost")
-    if status not in vocabulary.COST_STATUSES:
-        return _Told(unmapped=(_unmapped("cost status", status),))
+    if status not in COST_STATUS:
+        return _Told(unmapped=(unmapped_word("cost status", status),))
     currencies = _currencies(event.payload.get("cost_parts"))
-    if not vocabulary.COST_STATUSES[status] or not _DECIMAL.fullmatch(total) or len(currencies) != 1:
+    if not COST_STATUS[status] or not _DECIMAL.fullmatch(total) or len(currencies) != 1:
         return _Told()
     amount = abs(Decimal(total))
     return _Told(CallFacts(cost=Cost(amount=amount, currency=currencies.pop(), authority=Authority.REPORTED)))
@@ -397,10 +408,6 @@ def _noted(event: _Event) -> _Told:
 def _leg_step(event: _Event, outcome: StepOutcome, detail: str = "") -> StepReport | None:
     """A second leg's fate is its forward's; of any other leg it tells nothing about a step."""
     return StepReport(outcome=outcome, detail=detail or event.type) if event.is_of(Mark.LEG) else None
-
-
-def _unmapped(table: str, word: str) -> UnmappedWord:
-    return UnmappedWord(table=table, word=word[:100])
 
 
 _READERS: Final[Mapping[Kind, Callable[[_Event], _Told]]] = {

@@ -6,13 +6,21 @@ by a page of Twilio's is listed in `docs/providers/twilio.md`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from gateway.adapting import (
+    SecretForm,
+    basic_auth,
+    check_forms,
+    check_names,
+    open_transport,
+    read_recording,
+    unread_account,
+)
 from gateway.errors import (
     ConfigurationError,
     Conflict,
@@ -40,8 +48,10 @@ from gateway.interface import (
     WebhookReply,
     WebhookRequest,
 )
-from gateway.transport import HttpResponse, OneShotTransport, StreamedResponse, stream_get
-from providers.twilio import calls, client, instructions, numbers, webhooks
+from gateway.outcomes import RequestFailed
+from gateway.transport import HttpResponse, StreamedResponse, stream_get
+from providers.twilio import calls, instructions, numbers, webhooks
+from providers.twilio.client import HOST, dial_outcome, open_client, read_failure, rest_login, translated
 from providers.twilio.vocabulary import CALL_IS_GONE
 
 if TYPE_CHECKING:
@@ -51,15 +61,15 @@ if TYPE_CHECKING:
 _REQUIRED: Final = ("account_sid", "auth_token")
 _PAIRS: Final = (("api_key_sid", "api_key_secret"), ("shared_key_id", "shared_key_secret"))
 
-# The form of each secret. Twilio documents SIDs; that a token is 32 hex digits is what every account shows.
-_FORMS: Final[Mapping[str, tuple[str, str]]] = {
-    "account_sid": ("AC[0-9a-fA-F]{32}", "AC and 32 hex digits"),
-    "auth_token": ("[0-9a-fA-F]{32}", "32 hex digits"),
-    "auth_token_secondary": ("[0-9a-fA-F]{32}", "32 hex digits"),
-    "api_key_sid": ("SK[0-9a-fA-F]{32}", "SK and 32 hex digits"),
-    "api_key_secret": ("[0-9A-Za-z]{16,128}", "16 to 128 letters and digits"),
-    "shared_key_id": ("[0-9A-Za-z_-]{1,128}", "the key's id, letters, digits, _ and -"),
-    "shared_key_secret": ("[!-~]{16,256}", "16 to 256 printable characters without spaces"),
+# Twilio documents SIDs; that a token is 32 hex digits is what every account shows.
+_FORMS: Final[Mapping[str, SecretForm]] = {
+    "account_sid": SecretForm("AC[0-9a-fA-F]{32}", "AC and 32 hex digits"),
+    "auth_token": SecretForm("[0-9a-fA-F]{32}", "32 hex digits"),
+    "auth_token_secondary": SecretForm("[0-9a-fA-F]{32}", "32 hex digits"),
+    "api_key_sid": SecretForm("SK[0-9a-fA-F]{32}", "SK and 32 hex digits"),
+    "api_key_secret": SecretForm("[0-9A-Za-z]{16,128}", "16 to 128 letters and digits"),
+    "shared_key_id": SecretForm("[0-9A-Za-z_-]{1,128}", "the key's id, letters, digits, _ and -"),
+    "shared_key_secret": SecretForm("[!-~]{16,256}", "16 to 256 printable characters without spaces"),
 }
 
 _PAGE_SIZE: Final = 200  # Twilio takes 1000; an answer of the transport is 1 MB at most
@@ -71,7 +81,7 @@ class TwilioProvider(Provider):
     account's auth token, or with a shared key (webhooks product, public beta).
     """
 
-    name: ClassVar[str] = calls.PROVIDER
+    name: ClassVar[str] = calls.NAME
     capabilities: ClassVar[Capabilities] = Capabilities(
         control="document",
         join_timeout_s=calls.JOIN_TIMEOUT_S,
@@ -101,9 +111,14 @@ class TwilioProvider(Provider):
     def __init__(
         self, secrets: Mapping[str, str], *, transport: Transport | None = None, base_url: str | None = None
     ) -> None:
-        self._secrets = _complete(secrets)
-        self._base_url = (base_url or client.HOST).rstrip("/")
-        self._transport = transport or _own_transport(self._base_url)
+        """Take the account's secrets; see `Provider.__init__`."""
+        check_names(self.name, secrets, required=_REQUIRED, known=_FORMS)
+        _check_pairs(secrets)
+        self._secrets = dict(secrets)
+        self._base_url = (base_url or HOST).rstrip("/")
+        self._transport = transport or open_transport(self.name, self._base_url)
+        self._sdk: Any = None
+        self._lock = Lock()
         self._keys = webhooks.Keys(
             auth_tokens=tuple(
                 secrets[name] for name in ("auth_token", "auth_token_secondary") if name in secrets
@@ -114,20 +129,21 @@ class TwilioProvider(Provider):
 
     @classmethod
     def check_secrets(cls, secrets: Mapping[str, str]) -> None:
-        """Check the shape of each secret."""
+        """Check the shape of the secrets; see `Provider.check_secrets`."""
+        check_forms(secrets, _FORMS, required=_REQUIRED)
         try:
-            complete = _complete(secrets)
-        except ConfigurationError as missing:
-            raise ValidationError("secrets", str(missing)) from None
-        for name, value in complete.items():
-            form, words = _FORMS[name]
-            if re.fullmatch(form, value, re.ASCII) is None:
-                raise ValidationError(name, f"give {words}")
+            _check_pairs(secrets)
+        except ConfigurationError as half:
+            raise ValidationError("secrets", str(half)) from None
 
     @property
     def account_ref(self) -> str:
         """The Account SID."""
         return self._secrets["account_sid"]
+
+    def prepare(self) -> None:
+        """Load the SDK and the part of it that calls need."""
+        _ = self._client().calls
 
     # -- webhooks in ------------------------------------------------------------------------------------------------
 
@@ -153,20 +169,20 @@ class TwilioProvider(Provider):
 
     def dial(self, request: DialRequest) -> DialOutcome:
         """Create the call, with one POST."""
-        sdk, params = self._sdk, calls.dial_params(request)
+        params, create = calls.dial_params(request), self._client().calls.create
         try:
-            created = sdk.calls.create(**params)
+            created = create(**params)
         except (
             Exception
         ) as error:  # whatever broke, the phone may be ringing: the outcome says what is proven
-            return client.failed_dial(error)
-        return client.dialed(created.sid)
+            return dial_outcome(error)
+        return calls.read_dial(created)
 
     def redirect(self, ref: LegRef, next_url: str) -> None:
         """Make a live call fetch `next_url`."""
         call = self._call(ref)
         try:
-            with client.translated():
+            with translated():
                 call.update(url=calls.with_retries(next_url), method="POST")
         except RequestRefused as refused:
             if refused.vendor_code in CALL_IS_GONE:
@@ -191,8 +207,8 @@ class TwilioProvider(Provider):
         """Fetch the call resource. It lags behind the webhooks (eventually consistent)."""
         call = self._call(ref)
         try:
-            with client.translated():
-                return calls.snapshot(call.fetch())
+            with translated():
+                return calls.read_snapshot(call.fetch())
         except RequestRefused as refused:
             if refused.http_status == 404:
                 return CallSnapshot(is_known=False)
@@ -206,61 +222,58 @@ class TwilioProvider(Provider):
             read, is_whole = self._listed(query, status)
             listed += read
             is_complete = is_complete and is_whole
-        return FoundCalls(calls=calls.found(listed, query), is_complete=is_complete)
+        return FoundCalls(calls=calls.read_found(listed, query), is_complete=is_complete)
 
     def fetch_recording(self, recording_ref: str, url: str | None = None) -> RecordingStream:
         """Stream the WAV file from the account's own path; the address that a webhook gave is not used."""
         sid = calls.checked_sid("RE", recording_ref, "recording")
         where = f"{self._base_url}/2010-04-01/Accounts/{self.account_ref}/Recordings/{sid}.wav"
-        headers = (client.basic_auth(client.rest_login(self._secrets)), ("Accept", "audio/x-wav"))
-        with client.translated():
+        headers = (basic_auth(*rest_login(self._secrets)), ("Accept", "audio/x-wav"))
+        with translated():
             answer = stream_get(where, headers, allowed_hosts=[urlsplit(where).netloc])
-        if answer.status == 200:
-            length = answer.header("Content-Length") or ""
-            return RecordingStream(
-                content_type=answer.header("Content-Type") or "audio/x-wav",
-                chunks=_chunks(answer),
-                length=int(length) if length.isdecimal() else None,
-            )
-        refusal = _first(answer)
-        if answer.status == 404:
-            raise NotFound("recording", sid)
-        raise client.answer_error(HttpResponse(status=answer.status, headers=answer.headers, body=refusal))
+            if answer.status == 200:
+                return read_recording(answer, translated, default_type="audio/x-wav")
+            refusal = HttpResponse(status=answer.status, headers=answer.headers, body=_first(answer))
+            if answer.status == 404:
+                raise NotFound("recording", sid)
+            raise RequestFailed(read_failure(refusal))
 
     # -- the account ------------------------------------------------------------------------------------------------
 
     def check_account(self) -> AccountInfo:
         """Fetch the account. A standard API key may not: then one number is listed, which proves the key."""
         try:
-            with client.translated():
-                account = self._sdk.api.v2010.accounts(self.account_ref).fetch()
-                return numbers.account_info(account, self.account_ref)
+            with translated():
+                account = self._client().api.v2010.accounts(self.account_ref).fetch()
+                return numbers.read_account(account, self.account_ref)
         except RequestRefused:
             if "api_key_sid" not in self._secrets:
                 raise
-        with client.translated():
-            self._sdk.incoming_phone_numbers.page(page_size=1)
-        return AccountInfo(account_ref=self.account_ref, name="", status="unknown", kind="main")
+        with translated():
+            self._client().incoming_phone_numbers.page(page_size=1)
+        return unread_account(self.account_ref)
 
     def list_numbers(self) -> Iterator[CarrierNumber]:
         """Yield every number of the account."""
-        with client.translated():
-            for number in self._sdk.incoming_phone_numbers.stream(page_size=_PAGE_SIZE):
-                yield numbers.carrier_number(number)
+        with translated():
+            for number in self._client().incoming_phone_numbers.stream(page_size=_PAGE_SIZE):
+                yield numbers.read_number(number)
 
     # -- private ----------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _sdk(self) -> Any:
-        return client.open_client(self._secrets, self._transport, self._base_url)
+    def _client(self) -> Any:
+        with self._lock:
+            if self._sdk is None:
+                self._sdk = open_client(self._secrets, self._transport, self._base_url)
+            return self._sdk
 
     def _call(self, ref: LegRef) -> Any:
-        return self._sdk.calls(calls.checked_sid("CA", ref.leg_id, "leg_id"))
+        return self._client().calls(calls.checked_sid("CA", ref.leg_id, "leg_id"))
 
     def _ends(self, ref: LegRef, word: str) -> bool:
         """Post a final status; False when it had no effect, so that something else must be tried."""
         try:
-            with client.translated():
+            with translated():
                 told = self._call(ref).update(status=word).status
         except RequestRefused as refused:
             if word == "canceled" or refused.vendor_code in CALL_IS_GONE:
@@ -273,8 +286,8 @@ class TwilioProvider(Provider):
         filters = {"to": query.to, "from_": query.caller_id} | ({"status": status} if status else {})
         read: list[Any] = []
         try:
-            with client.translated():
-                read.extend(self._sdk.calls.stream(**filters, limit=_MOST_LISTED, page_size=_PAGE_SIZE))
+            with translated():
+                read.extend(self._client().calls.stream(**filters, limit=_MOST_LISTED, page_size=_PAGE_SIZE))
         except ProviderUnavailable:
             if not read:
                 raise
@@ -282,35 +295,17 @@ class TwilioProvider(Provider):
         return read, len(read) < _MOST_LISTED and all(call.date_created for call in read)
 
 
-def _complete(secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets when none is absent, empty, unknown or without its other half."""
+def _check_pairs(secrets: Mapping[str, str]) -> None:
+    """Refuse a secret that is empty, or without its other half."""
     for name, value in secrets.items():
-        if name not in _FORMS:
-            raise ConfigurationError(f"twilio has no secret {name[:40]!r}; known: {', '.join(_FORMS)}")
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"twilio: the secret {name} is empty")
-    for name in _REQUIRED:
-        if name not in secrets:
-            raise ConfigurationError(f"twilio: the secret {name} is missing")
     for one, other in _PAIRS:
         if (one in secrets) != (other in secrets):
             raise ConfigurationError(f"twilio: give both {one} and {other}, or neither")
-    return dict(secrets)
-
-
-def _own_transport(base_url: str) -> OneShotTransport:
-    try:
-        return OneShotTransport([base_url])
-    except ValueError as wrong:
-        raise ConfigurationError(f"twilio base URL: {wrong}") from None
 
 
 def _first(answer: StreamedResponse) -> bytes:
     """Return the first piece of an answer, up to 64 kB, and close it: more than that is no error of Twilio's."""
-    with answer, client.translated():
+    with answer:
         return next(iter(answer), b"")
-
-
-def _chunks(answer: StreamedResponse) -> Iterator[bytes]:
-    with answer, client.translated():
-        yield from answer

@@ -13,8 +13,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from gateway.adapting import LONG_AGO, StatusRule, check_limits, unmapped
 from gateway.errors import ValidationError
-from gateway.interface import CallEvent, CallSnapshot, DialQuery, DialRequest, FoundCall, Range
+from gateway.interface import (
+    CallEvent,
+    CallSnapshot,
+    DialOutcome,
+    DialQuery,
+    DialRequest,
+    DialResult,
+    FoundCall,
+    Range,
+)
 from gateway.numbers import read_party
 from gateway.status import Authority, CallFacts, Cost, Duration, EndReport, MachineVerdict
 from providers.twilio.vocabulary import (
@@ -24,12 +34,10 @@ from providers.twilio.vocabulary import (
     DIALED_DIRECTION,
     DIRECTION,
     GREETING_IS_OVER,
-    StatusRule,
     end_report,
-    unmapped,
 )
 
-PROVIDER: Final = "twilio"
+NAME: Final = "twilio"
 JOIN_TIMEOUT_S: Final = Range(low=1, high=600)  # the minimum is unconfirmed; some flows ring 5 s longer
 MAX_DURATION_S: Final = Range(low=1, high=14_400)  # 24 h only for accounts with that feature
 
@@ -59,9 +67,6 @@ EXTRA: Final[Mapping[str, str]] = {
     "Trim": "trim",
 }
 
-_LONG_AGO: Final = datetime.fromisoformat(
-    "1970-01-01T00:00:00+00:00"
-)  # the time of a verdict that came without one
 _SID: Final = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}", re.ASCII)
 
 
@@ -95,8 +100,7 @@ def check_dial(request: DialRequest) -> None:
     Raises:
         ValidationError: names the field and what is accepted.
     """
-    _check_range("join_timeout", request.join_timeout_s, JOIN_TIMEOUT_S)
-    _check_range("max_duration", request.max_duration_s, MAX_DURATION_S)
+    check_limits(NAME, request, join_timeout_s=JOIN_TIMEOUT_S, max_duration_s=MAX_DURATION_S)
     if request.to == request.caller_id:
         raise ValidationError("to", "twilio does not call a number from itself")
     if "_" in (urlsplit(request.urls.status).hostname or ""):
@@ -106,11 +110,6 @@ def check_dial(request: DialRequest) -> None:
             raise ValidationError(
                 "extra", f"{str(name)[:40]!r} is not a twilio parameter to add; known: {', '.join(EXTRA)}"
             )
-
-
-def _check_range(field: str, value: int, accepted: Range) -> None:
-    if not accepted.low <= value <= accepted.high:
-        raise ValidationError(field, f"twilio takes {accepted.low} to {accepted.high} s")
 
 
 def dial_params(request: DialRequest) -> dict[str, Any]:
@@ -150,7 +149,14 @@ def dial_params(request: DialRequest) -> dict[str, Any]:
     return params | {EXTRA[name]: value for name, value in request.extra.items()}
 
 
-# -- reading the call resource --------------------------------------------------------------------------------------
+def read_dial(created: RestCall) -> DialOutcome:
+    """Return the outcome of a dial that was answered with a success: accepted only with a well-formed id."""
+    if not is_sid("CA", created.sid):
+        return DialOutcome(result=DialResult.UNKNOWN, message="the answer names no call")
+    return DialOutcome(result=DialResult.ACCEPTED, leg_id=created.sid)
+
+
+# -- reading call objects -------------------------------------------------------------------------------------------
 
 
 class RestCall(Protocol):
@@ -171,7 +177,7 @@ class RestCall(Protocol):
     end_time: datetime | None
 
 
-def snapshot(call: RestCall) -> CallSnapshot:
+def read_snapshot(call: RestCall) -> CallSnapshot:
     """Return what a fetched call proves. An unknown status proves nothing: the call counts as live."""
     status = _word(call.status)
     rule = CALL_STATUS.get(status, StatusRule())
@@ -194,7 +200,7 @@ def _fetched(call: RestCall, status: str, rule: StatusRule) -> CallEvent:
     )
     raw = {name: _word(getattr(call, name)) for name in ("sid", "status", "direction", "duration", "price")}
     return CallEvent(
-        provider=PROVIDER,
+        provider=NAME,
         leg_id=call.sid or "",
         name=f"fetched: {status}",
         facts=facts,
@@ -215,18 +221,10 @@ def _fetched(call: RestCall, status: str, rule: StatusRule) -> CallEvent:
     )
 
 
-def verdicts(word: str, at: datetime | None) -> tuple[MachineVerdict, ...]:
-    """Return the machine verdict that `AnsweredBy` tells; () for none or an unknown word.
-
-    Without a time by Twilio's clock the verdict counts as the oldest: it must be the same at every delivery.
-    """
-    answered_by = ANSWERED_BY.get(word)
-    if answered_by is None:
-        return ()
-    return (MachineVerdict(answered_by=answered_by, at=at or _LONG_AGO, word=word),)
+# -- finding an unknown dial ---------------------------------------------------------------------------------------
 
 
-def found(calls: Iterable[RestCall], query: DialQuery) -> tuple[FoundCall, ...]:
+def read_found(calls: Iterable[RestCall], query: DialQuery) -> tuple[FoundCall, ...]:
     """Return the calls that may be the dial's: placed through the API, between its numbers, created in its window.
 
     The list cannot be filtered by creation time, and a call that still waits has no start time: hence the filter here.
@@ -243,6 +241,20 @@ def found(calls: Iterable[RestCall], query: DialQuery) -> tuple[FoundCall, ...]:
         and query.created_from <= call.date_created <= query.created_until
     }
     return tuple(matching.values())
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+
+def verdicts(word: str, at: datetime | None) -> tuple[MachineVerdict, ...]:
+    """Return the machine verdict that `AnsweredBy` tells; () for none or an unknown word.
+
+    Without a time by Twilio's clock the verdict counts as the oldest: it must be the same at every delivery.
+    """
+    answered_by = ANSWERED_BY.get(word)
+    if answered_by is None:
+        return ()
+    return (MachineVerdict(answered_by=answered_by, at=at or LONG_AGO, word=word),)
 
 
 def _duration(text: str | None, end: EndReport | None) -> Duration | None:

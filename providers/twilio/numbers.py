@@ -46,7 +46,7 @@ class RestNumber(Protocol):
     capabilities: Mapping[str, Any] | None
 
 
-def account_info(account: RestAccount, account_sid: str) -> AccountInfo:
+def read_account(account: RestAccount, account_sid: str) -> AccountInfo:
     """Return what the account resource tells."""
     status = str(account.status or "")
     owner = account.owner_account_sid or account_sid
@@ -59,7 +59,7 @@ def account_info(account: RestAccount, account_sid: str) -> AccountInfo:
     )
 
 
-def carrier_number(number: RestNumber) -> CarrierNumber:
+def read_number(number: RestNumber) -> CarrierNumber:
     """Return a number as Twilio lists it. Only `capabilities.voice: true` makes it a voice number."""
     capabilities = number.capabilities or {}
     return CarrierNumber(

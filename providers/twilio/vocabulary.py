@@ -9,11 +9,11 @@ status; one that would lead to another status is kept as the carrier's word and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
-from gateway.interface import StepOutcome, UnmappedWord
+from gateway.adapting import EndRule, StatusRule
+from gateway.interface import StepOutcome
 from gateway.status import (
     END_RULES,
     AnsweredBy,
@@ -28,27 +28,10 @@ from gateway.status import (
 _C = EndCause
 
 
-@dataclass(frozen=True, slots=True)
-class EndRule:
-    """What one end word means. `ended_by` holds for a call that we placed; of an inbound one Twilio tells less."""
-
-    cause: EndCause
-    proves_answered: bool
-    ended_by: EndedBy = EndedBy.UNKNOWN
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRule:
-    """What a call status says: a state of a live call, or an end."""
-
-    ringing: bool = False
-    answered: bool = False
-    end: EndRule | None = None
-
-
 # Source: Twilio docs "Call resource: call status values" (https://www.twilio.com/docs/voice/api/call-resource) and
 # "TwiML: request parameters" (https://www.twilio.com/docs/voice/twiml), fields status and CallStatus (read 2026-11).
-# `initiated` is sent by progress callbacks only. Twilio never says who hung up a completed call.
+# `initiated` is sent by progress callbacks only. Twilio never says who hung up a completed call; `ended_by` holds for a
+# call that we placed, of an inbound one Twilio tells less.
 CALL_STATUS: Final[Mapping[str, StatusRule]] = {
     "queued": StatusRule(),  # accepted, waiting for its turn in the calls-per-second queue
     "initiated": StatusRule(),  # dialing; nothing rings yet
@@ -64,7 +47,7 @@ CALL_STATUS: Final[Mapping[str, StatusRule]] = {
 # Source: Twilio docs "Call resource: status callback parameters", field SipResponseCode (read 2026-11), and the
 # meaning of the codes in RFC 3261 and RFC 8197. Which status Twilio gives a 408, 480 or 603 is unconfirmed, and so
 # are 607 and 608.
-CAUSE_BY_SIP_CODE: Final[Mapping[str, EndCause]] = {
+END_BY_SIP_CODE: Final[Mapping[str, EndCause]] = {
     "200": _C.HUNG_UP,
     "401": _C.NOT_PERMITTED,  # over BYOC: the trunk's credentials
     "403": _C.NOT_PERMITTED,
@@ -89,7 +72,7 @@ CAUSE_BY_SIP_CODE: Final[Mapping[str, EndCause]] = {
 # Source: Twilio docs "Error and warning dictionary" (https://www.twilio.com/docs/api/errors, read 2026-11). The 13xxx
 # family belongs to <Dial>; whether the REST API answers with it too is unconfirmed. ErrorCode on a voice status
 # callback is unconfirmed as well: there it only sharpens the cause.
-CAUSE_BY_ERROR: Final[Mapping[str, EndCause]] = {
+END_BY_ERROR_CODE: Final[Mapping[str, EndCause]] = {
     "10001": _C.ACCOUNT,  # not active
     "10002": _C.NOT_PERMITTED,  # not for trial accounts
     "10004": _C.CAPACITY,  # concurrent calls
@@ -164,17 +147,6 @@ CAUSE_BY_ERROR: Final[Mapping[str, EndCause]] = {
     "32400": _C.CARRIER_ERROR,  # BYOC delivery
     "32401": _C.CARRIER_ERROR,
     "34002": _C.BUSY,
-}
-
-# Source: Twilio docs "Call resource: make an outbound call", HTTP codes (read 2026-11): for codes that we do not list.
-CAUSE_BY_HTTP_STATUS: Final[Mapping[int, EndCause]] = {
-    400: _C.REQUEST_REFUSED,
-    401: _C.ACCOUNT,
-    402: _C.ACCOUNT,
-    403: _C.NOT_PERMITTED,
-    404: _C.REQUEST_REFUSED,
-    405: _C.REQUEST_REFUSED,
-    422: _C.REQUEST_REFUSED,
 }
 
 # Source: the same dictionary: a live operation on a call that is over (21220) or not known (20404).
@@ -299,7 +271,7 @@ def end_report(
     rule = CALL_STATUS.get(status, StatusRule()).end
     if rule is None:
         return None
-    hints = (CAUSE_BY_ERROR.get(error_code), CAUSE_BY_SIP_CODE.get(sip_code))
+    hints = (END_BY_ERROR_CODE.get(error_code), END_BY_SIP_CODE.get(sip_code))
     cause = next((hint for hint in hints if hint and _keeps_status(rule, hint)), rule.cause)
     return EndReport(
         cause=cause,
@@ -323,19 +295,10 @@ def _ended_by(rule: EndRule, cause: EndCause, direction: Direction | None) -> En
     if cause is _C.MAX_DURATION:
         return EndedBy.US
     if direction is not Direction.INBOUND:
-        return rule.ended_by
+        return rule.ended_by or EndedBy.UNKNOWN
     return EndedBy.CALLER if cause is _C.CANCELLED else EndedBy.UNKNOWN
 
 
-def refused_cause(code: str, http_status: int) -> EndCause:
-    """Return why a dial was refused with `code` (or with a code that no table lists)."""
-    return CAUSE_BY_ERROR.get(code) or CAUSE_BY_HTTP_STATUS.get(http_status, EndCause.REQUEST_REFUSED)
-
-
-def unmapped(tables: Mapping[str, tuple[str, Iterable[str]]]) -> tuple[UnmappedWord, ...]:
-    """Return the words that their table does not list; table name -> (word, table). Blank words are no words."""
-    return tuple(
-        UnmappedWord(table=name, word=word[:100])
-        for name, (word, known) in tables.items()
-        if word and word not in known
-    )
+def refused_cause(code: str) -> EndCause | None:
+    """Return why a dial was refused with `code`; None for a code that no table lists: the HTTP status tells."""
+    return END_BY_ERROR_CODE.get(code)

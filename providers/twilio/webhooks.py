@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeAlias
 
+from gateway.adapting import StatusRule, unmapped
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import CallEvent, Hook, StepOutcome, StepReport, Verified, WebhookRequest
 from gateway.numbers import read_party
 from gateway.status import Authority, CallFacts, Duration, Recording
-from gateway.wire import FORM, JSON, malformed, media_type, parse_form, parse_json, single
-from providers.twilio.calls import PROVIDER, is_sid, verdicts
+from gateway.wire import FORM, JSON, malformed, media_type, parse_form, parse_json, parse_query, single
+from providers.twilio.calls import NAME, is_sid, verdicts
 from providers.twilio.vocabulary import (
     ANSWERED_BY,
     ATTESTATION,
@@ -40,9 +41,7 @@ from providers.twilio.vocabulary import (
     RECORDING_IS_READY,
     STIR_STATUS,
     STREAM_EVENT,
-    StatusRule,
     end_report,
-    unmapped,
 )
 
 SIGNATURE: Final = "X-Twilio-Signature"
@@ -142,7 +141,7 @@ def _signed_fields(request: WebhookRequest) -> str:
 
 
 def _check_body_hash(request: WebhookRequest) -> None:
-    told = single(_query(request), "bodySHA256") or ""
+    told = single(parse_query(request.url), "bodySHA256") or ""
     made = hashlib.sha256(request.body).hexdigest()
     if not _BODY_HASH.fullmatch(told) or not hmac.compare_digest(told.encode(), made.encode()):
         raise WebhookRejected(RejectionReason.BAD_SIGNATURE, "the body is not the one that was signed")
@@ -310,7 +309,7 @@ def _base(fields: Fields) -> CallEvent:
     """What every request tells: the leg, its parties, when."""
     direction = _text(fields, "Direction").lower()
     return CallEvent(
-        provider=PROVIDER,
+        provider=NAME,
         leg_id=_required_sid(fields, "CallSid", "CA"),
         name="",
         facts=CallFacts(),
@@ -378,7 +377,7 @@ def _attestation(fields: Fields) -> str | None:
 
 def _fields(request: WebhookRequest) -> Fields:
     if request.method == "GET":
-        return _query(request)
+        return parse_query(request.url)
     if media_type(request, FORM, JSON) == FORM:
         return parse_form(request.body)
     return {name: [_json_text(value)] for name, value in parse_json(request.body).items()}
@@ -388,14 +387,9 @@ def _json_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _query(request: WebhookRequest) -> dict[str, list[str]]:
-    whole = request.url.partition("#")[0]
-    return parse_form(whole.partition("?")[2].encode("utf-8", "surrogatepass"))
-
-
 def _step_token(request: WebhookRequest) -> str | None:
     """Return the step that our own status URL names (see `instructions.stepped`)."""
-    token = single(_query(request), "step")
+    token = single(parse_query(request.url), "step")
     if token is not None and not _STEP.fullmatch(token):
         raise malformed("not a step token")
     return token

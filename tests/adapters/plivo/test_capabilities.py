@@ -10,7 +10,7 @@ from gateway.interface import Capabilities, Hook
 from gateway.registry import BUILT_IN, open_provider
 from gateway.status import AnsweredBy
 from providers.plivo import PlivoProvider
-from providers.plivo.calls import dial_params, read_accepted
+from providers.plivo.calls import dial_params, read_dial
 from providers.plivo.vocabulary import EVENT, MACHINE
 from providers.plivo.webhooks import read
 from tests.adapters.plivo.support import ATTEMPT, DIAL, REQUEST, SECRETS, outbound, webhook
@@ -69,7 +69,7 @@ def test_every_documented_event_is_one_report() -> None:
 
 
 def test_an_accepted_dial_is_known_by_its_request() -> None:
-    assert read_accepted({"request_uuid": REQUEST}).leg_id == REQUEST
+    assert read_dial({"request_uuid": REQUEST}).leg_id == REQUEST
 
 
 def test_importing_and_opening_loads_no_library_of_the_vendor() -> None:

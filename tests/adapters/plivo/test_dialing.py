@@ -245,7 +245,7 @@ def test_a_timeout_before_the_first_byte_is_not_sent() -> None:
 
 def test_anything_unexpected_after_the_request_is_unknown() -> None:
     outcome = provider(RuntimeError("14155550100"))[0].dial(DIAL)
-    assert (outcome.result, outcome.message) == (DialResult.UNKNOWN, "RuntimeError")
+    assert (outcome.result, outcome.message) == (DialResult.UNKNOWN, "no usable answer (RuntimeError)")
 
 
 def test_an_error_text_loses_its_whole_numbers() -> None:

@@ -31,7 +31,7 @@ def words(text: str) -> list[str]:
 
 DOCUMENTED: dict[str, tuple[Collection[str], Collection[str]]] = {
     "events": (
-        vocabulary.EVENT_KINDS,
+        vocabulary.EVENT,
         words(
             """
             call.initiated call.ringing call.answered call.bridged call.hangup call.hold call.unhold
@@ -46,7 +46,7 @@ DOCUMENTED: dict[str, tuple[Collection[str], Collection[str]]] = {
             """
         ),
     ),
-    "direction": (vocabulary.DIRECTIONS, ["incoming", "outgoing"]),
+    "direction": (vocabulary.DIRECTION, ["incoming", "outgoing"]),
     "hangup_cause": (
         vocabulary.END_BY_HANGUP_CAUSE,
         words(
@@ -57,25 +57,25 @@ DOCUMENTED: dict[str, tuple[Collection[str], Collection[str]]] = {
         ),
     ),
     "hangup_source": (vocabulary.ENDED_BY, ["caller", "callee", "unknown", "system"]),
-    "detection": (vocabulary.RESULTS["call.machine.detection.ended"], ["human", "machine", "not_sure"]),
-    "greeting": (vocabulary.RESULTS["call.machine.greeting.ended"], ["beep_detected", "ended", "not_sure"]),
+    "detection": (vocabulary.MACHINE["call.machine.detection.ended"], ["human", "machine", "not_sure"]),
+    "greeting": (vocabulary.MACHINE["call.machine.greeting.ended"], ["beep_detected", "ended", "not_sure"]),
     "premium detection": (
-        vocabulary.RESULTS["call.machine.premium.detection.ended"],
+        vocabulary.MACHINE["call.machine.premium.detection.ended"],
         ["human_residence", "human_business", "machine", "silence", "fax_detected", "not_sure"],
     ),
     "premium greeting": (
-        vocabulary.RESULTS["call.machine.premium.greeting.ended"],
+        vocabulary.MACHINE["call.machine.premium.greeting.ended"],
         ["beep_detected", "no_beep_detected", "prompt_ended"],
     ),
-    "screening": (vocabulary.RESULTS["call.machine.premium.call_screening.detected"], ["screening"]),
-    "speak status": (vocabulary.SPEAK_OUTCOMES, ["completed", "call_hangup", "cancelled_amd"]),
+    "screening": (vocabulary.MACHINE["call.machine.premium.call_screening.detected"], ["screening"]),
+    "speak status": (vocabulary.SPEAK_STATUS, ["completed", "call_hangup", "cancelled_amd"]),
     "stream events": (
-        vocabulary.STREAM_OUTCOMES,
+        vocabulary.STREAM_EVENT,
         ["streaming.started", "streaming.stopped", "streaming.failed"],
     ),
     "channels": (vocabulary.CHANNELS, ["single", "dual"]),
-    "cost status": (vocabulary.COST_STATUSES, ["success", "error"]),
-    "attestation": (vocabulary.ATTESTATIONS, ["A", "B", "C"]),
+    "cost status": (vocabulary.COST_STATUS, ["success", "error"]),
+    "attestation": (vocabulary.ATTESTATION, ["A", "B", "C"]),
     "sip codes": (
         vocabulary.END_BY_SIP_CODE,
         words(
@@ -115,19 +115,19 @@ def test_table_and_documents_have_the_same_words(table: str) -> None:
 
 
 def test_every_event_with_a_machine_result_has_its_words() -> None:
-    machine = {name for name, kind in vocabulary.EVENT_KINDS.items() if kind is vocabulary.Kind.MACHINE}
-    assert machine == set(vocabulary.RESULTS)
+    machine = {name for name, kind in vocabulary.EVENT.items() if kind is vocabulary.Kind.MACHINE}
+    assert machine == set(vocabulary.MACHINE)
 
 
 def test_every_event_of_the_openapi_document_is_known_with_its_words() -> None:
     document = json.dumps(spec()["webhooks"]) + json.dumps(spec()["components"]["schemas"])
-    found = {word for word in vocabulary.EVENT_KINDS if f'"{word}"' in document}
+    found = {word for word in vocabulary.EVENT if f'"{word}"' in document}
     assert {"call.initiated", "call.hangup", "streaming.failed", "call.cost"} <= found
     for name, schema in spec()["components"]["schemas"].items():
         enum = schema.get("properties", {}).get("event_type", {}).get("enum", [])
         for word in enum:
             if word.startswith(("call.", "streaming.")):
-                assert word in vocabulary.EVENT_KINDS, (name, word)
+                assert word in vocabulary.EVENT, (name, word)
 
 
 def test_every_language_that_can_be_spoken_has_a_voice() -> None:
@@ -303,7 +303,7 @@ def test_a_beep_after_a_person_was_heard_makes_no_voicemail() -> None:
 def test_only_the_end_of_a_greeting_lets_a_message_begin() -> None:
     over = {
         (event_type, word)
-        for event_type, words in vocabulary.RESULTS.items()
+        for event_type, words in vocabulary.MACHINE.items()
         for word in words
         if read(event_type, result=word).facts.greeting_over
     }
@@ -317,5 +317,5 @@ def test_only_the_end_of_a_greeting_lets_a_message_begin() -> None:
 
 
 def test_every_step_word_is_a_report() -> None:
-    assert set(vocabulary.SPEAK_OUTCOMES.values()) == {StepOutcome.OVER, StepOutcome.FAILED}
-    assert set(vocabulary.STREAM_OUTCOMES.values()) == set(StepOutcome)
+    assert set(vocabulary.SPEAK_STATUS.values()) == {StepOutcome.OVER, StepOutcome.FAILED}
+    assert set(vocabulary.STREAM_EVENT.values()) == set(StepOutcome)

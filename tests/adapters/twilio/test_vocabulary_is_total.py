@@ -52,10 +52,9 @@ ERRORS_OF_A_CALL = (
         (RECORDING_SOURCES, words.RECORDING_IS_MESSAGE),
         (STIR_VERSTAT, words.ATTESTATION),
         ("A B C null", words.STIR_STATUS),
-        (ERRORS_OF_A_DIAL + " " + ERRORS_OF_A_CALL, words.CAUSE_BY_ERROR),
-        (SIP_CODES + " " + " ".join(str(code) for code in range(500, 600)), words.CAUSE_BY_SIP_CODE),
+        (ERRORS_OF_A_DIAL + " " + ERRORS_OF_A_CALL, words.END_BY_ERROR_CODE),
+        (SIP_CODES + " " + " ".join(str(code) for code in range(500, 600)), words.END_BY_SIP_CODE),
         ("active suspended closed", words.ACCOUNT_STATUS),
-        ("400 401 402 403 404 405 422", {str(status) for status in words.CAUSE_BY_HTTP_STATUS}),
     ],
 )
 def test_each_documented_word_is_in_its_table_and_each_key_is_documented(
@@ -165,9 +164,8 @@ def test_only_the_exact_full_attestation_is_level_a() -> None:
 
 
 def test_a_refusal_with_an_unknown_code_is_explained_by_its_http_status() -> None:
-    assert words.refused_cause("21210", 400) is EndCause.CALLER_ID_REFUSED
-    assert words.refused_cause("99999", 401) is EndCause.ACCOUNT
-    assert words.refused_cause("99999", 418) is EndCause.REQUEST_REFUSED
+    assert words.refused_cause("21210") is EndCause.CALLER_ID_REFUSED
+    assert words.refused_cause("99999") is None
 
 
 def test_a_dial_step_fails_unless_the_second_leg_answered() -> None:
