@@ -28,7 +28,7 @@ from gateway.instructions import HangUp
 from gateway.interface import LegRef, Provider
 from gateway.journaling import note
 from gateway.models import Call, Credential, EventOutcome
-from gateway.notifying import changes
+from gateway.publishing import publish
 from gateway.services import Services
 from gateway.stepping import advance, rendered, settle_connection
 from gateway.store import Reader, Tx, actions, attempts, calls, steps
@@ -43,9 +43,14 @@ AFTER_HANG_UP: Final = timedelta(
 )  # a call cancelled in a carrier's queue may end without a word: ask soon
 
 
-def request_hang_up(tx: Tx, call: Call, leg_id: str | None, now: datetime) -> Action:
-    """Ask for a leg to be ended. `leg_id` None: whatever leg the call has when the action runs."""
-    return _insert(tx, call, ActionKind.HANG_UP, {"leg_id": leg_id}, now)
+def request_hang_up(
+    tx: Tx, call: Call, leg_id: str | None, now: datetime, *, is_claimed: bool = False
+) -> Action:
+    """Ask for a leg to be ended. `leg_id` None: whatever leg the call has when the action runs.
+
+    `is_claimed`: the caller carries it out itself, right after the commit, with `run`.
+    """
+    return _insert(tx, call, ActionKind.HANG_UP, {"leg_id": leg_id}, now, is_claimed=is_claimed)
 
 
 def request_perform(tx: Tx, call: Call, step: Step, now: datetime) -> Action:
@@ -65,7 +70,15 @@ def request_step(tx: Tx, provider: Provider, call: Call, step: Step, now: dateti
     return request_redirect(tx, call, step, now)
 
 
-def _insert(tx: Tx, call: Call, kind: ActionKind, payload: Mapping[str, Any], now: datetime) -> Action:
+def _insert(
+    tx: Tx,
+    call: Call,
+    kind: ActionKind,
+    payload: Mapping[str, Any],
+    now: datetime,
+    *,
+    is_claimed: bool = False,
+) -> Action:
     action = Action(
         id=new_id(),
         workspace_id=call.workspace_id,
@@ -74,6 +87,8 @@ def _insert(tx: Tx, call: Call, kind: ActionKind, payload: Mapping[str, Any], no
         kind=kind,
         payload=payload,
         due_at=now,
+        lease_until=now + timedelta(seconds=LEASE_S) if is_claimed else None,
+        tries=1 if is_claimed else 0,
         created_at=now,
     )
     actions.insert_action(tx, action)
@@ -218,6 +233,7 @@ def _give_up(services: Services, action: Action, error: str) -> None:
             after, following = advance(services, tx, before, step, StepState.FAILED, now)
             if action.kind is ActionKind.PERFORM:
                 request_perform(tx, after, following, now)
+        fired = publish(tx, before, after, now)
     log.warning("%s for call %s given up: %s", action.kind.value, action.call_id, error)
-    services.notifier.fire(changes(before, after, now))
+    services.notifier.fire(fired)
     services.wake()

@@ -9,7 +9,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.folding import fold
 from gateway.journaling import note
 from gateway.models import Call
-from gateway.notifying import changes
+from gateway.publishing import publish
 from gateway.receiving import next_look_in
 from gateway.services import Services
 from gateway.status import CallFacts
@@ -43,7 +43,8 @@ def claim_stream(services: Services, token: str) -> dict[str, Any]:
         if after is not before:
             look_at = now + next_look_in(after, now)
             after = calls.save_call(tx, after, expected_version=before.version, next_look_at=look_at)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     return claimed_call(after, claim.step.agent_id)
 
 

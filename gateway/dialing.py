@@ -35,7 +35,7 @@ from gateway.models import (
     Number,
     OnVoicemail,
 )
-from gateway.notifying import changes
+from gateway.publishing import publish
 from gateway.services import Services, shown_context
 from gateway.status import CallFacts, CallStatus, CarrierWords, Direction, EndCause, EndedBy, EndReport
 from gateway.store import Reader, Tx, agents, attempts, calls, numbers
@@ -336,7 +336,8 @@ def settle(services: Services, attempt_id: str, outcome: DialOutcome) -> Call:
         if after is not before:
             quiet_at = None if after.status.is_final else UNSET
             after = calls.save_call(tx, after, expected_version=before.version, next_look_at=quiet_at)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     services.wake()
     return after
 

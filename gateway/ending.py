@@ -7,7 +7,7 @@ from gateway.errors import ProviderUnavailable
 from gateway.folding import fold
 from gateway.journaling import note
 from gateway.models import Call
-from gateway.notifying import changes
+from gateway.publishing import publish
 from gateway.services import Services
 from gateway.status import CallFacts, EndCause
 from gateway.store import actions, calls
@@ -30,13 +30,14 @@ def hang_up(services: Services, workspace_id: str, call_id: str) -> Call:
             return before
         after = fold(before, CallFacts(hangup_requested=EndCause.CANCELLED), now)
         note(tx, after, "hang-up requested", now)
-        action = acting.request_hang_up(tx, after, None, now) if after.leg_id else None
+        action = acting.request_hang_up(tx, after, None, now, is_claimed=True) if after.leg_id else None
         if after is not before:
             after = calls.save_call(tx, after, expected_version=before.version)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     if action is None:
         return after
-    acting.run_due(services)
+    acting.run(services, action)
     mine = next((a for a in actions.list_actions(services.store, call_id) if a.id == action.id), None)
     if mine is not None and mine.state is not ActionState.DONE and mine.last_error:
         what_next = "it is sent again" if mine.state is ActionState.PENDING else "it was given up"

@@ -31,12 +31,13 @@ from gateway.models import (
     EventRecord,
     OnVoicemail,
 )
-from gateway.notifying import GatewayEvent, changes
+from gateway.notifying import GatewayEvent
 from gateway.numbers import ANONYMOUS
+from gateway.publishing import publish
 from gateway.routing import Chain, chain_of
 from gateway.services import Services, shown_context
 from gateway.status import AnsweredBy, CallFacts, CallStatus, Direction, EndCause
-from gateway.store import Tx, attempts, calls, events, numbers, steps, upkeep, webhooks
+from gateway.store import Tx, attempts, calls, events, numbers, steps, tombstones, upkeep, webhooks
 from gateway.store.rows import UNSET, SeenReply, Step, StepState, Unset
 
 log = logging.getLogger(__name__)
@@ -162,9 +163,11 @@ class _Receipt:
         step = steps.load_step_by_token(tx, event.step_token) if event.step_token else None
         if step is not None and step.workspace_id == self.credential.workspace_id:
             return calls.load_call_for_update(tx, step.call_id)
-        if event.direction is Direction.INBOUND and not event.is_child_leg and event.attempt_token is None:
-            return self._new_inbound(tx, event)
-        return None
+        if event.direction is not Direction.INBOUND or event.is_child_leg or event.attempt_token is not None:
+            return None
+        if tombstones.is_deleted_leg(tx, self.credential.id, (event.leg_id, *event.other_ids)):
+            return None  # late news of a call that was deleted makes no new one
+        return self._new_inbound(tx, event)
 
     def _new_inbound(self, tx: Tx, event: CallEvent) -> Call | None:
         called = event.to or ANONYMOUS
@@ -261,9 +264,7 @@ class _Receipt:
                 next_look_at=self._next_look(before, after),
                 cost_look_at=self._cost_look(before, after),
             )
-        self.fired.extend(
-            changes(before if before.sequence or before.facts != CallFacts() else None, after, self.now)
-        )
+        self.fired.extend(publish(tx, before, after, self.now))
         if event.wants_instruction and after.status.is_final:
             return _Taken(event, after, turn_away=True)
         return _Taken(event, after, step=answering)

@@ -20,7 +20,7 @@ from gateway.ids import new_id
 from gateway.interface import CallEvent, CallSnapshot, DialQuery, FoundCall, FoundCalls
 from gateway.journaling import note
 from gateway.models import Attempt, AttemptState, Call, EventOutcome, EventRecord
-from gateway.notifying import changes
+from gateway.publishing import publish
 from gateway.receiving import next_look_in, time_left
 from gateway.services import Services, shown_context
 from gateway.status import CallFacts, EndCause, EndedBy, EndReport
@@ -123,7 +123,7 @@ def recover(services: Services) -> int:
                 continue
             after = _changed(before, now, context=shown_context(before, dial="unconfirmed"))
             after = calls.save_call(tx, after, expected_version=before.version)
-            fired.extend(changes(before, after, now))
+            fired.extend(publish(tx, before, after, now))
     services.notifier.fire(fired)
     return len(expired)
 
@@ -156,7 +156,8 @@ def look_for(services: Services, attempt: Attempt) -> AttemptState:
         after, state = _settle_look(tx, services, latest, before, ours, found.is_complete, now)
         if after is not before:
             after = calls.save_call(tx, after, expected_version=before.version)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     services.wake()
     return state
 
@@ -274,7 +275,8 @@ def ask_about(services: Services, call: Call) -> Call:
             next_look_at=next_look,
             cost_look_at=now + COST_LOOKS[0] if is_ending and wants_cost else UNSET,
         )
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     services.wake()
     return after
 
@@ -376,7 +378,8 @@ def ask_cost(services: Services, due: CostLook) -> None:
             after = calls.save_call(tx, after, expected_version=before.version)
         has_more = after.cost is None and due.looks < len(COST_LOOKS)
         calls.schedule_cost_look(tx, call.id, now + COST_LOOKS[due.looks] if has_more else None)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
 
 
 # -- agents that did not join --------------------------------------------------------------------------------------
@@ -413,7 +416,8 @@ def fail_late_join(services: Services, step: Step) -> None:
         after, following = stepping.advance(services, tx, before, latest, StepState.FAILED, now)
         _, provider = services.provider_for(after)
         request_step(tx, provider, after, following, now)
-    services.notifier.fire(changes(before, after, now))
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
     services.wake()
 
 

@@ -35,6 +35,7 @@ from gateway.interface import CallbackUrls, Capabilities, Hook, LiveCall
 from gateway.journaling import note
 from gateway.models import Call, Credential, EventOutcome
 from gateway.numbers import parse_e164
+from gateway.publishing import publish
 from gateway.routing import Candidate, Chain, Chosen, choose_step
 from gateway.services import ConnectFunction, Services
 from gateway.status import CallFacts, Direction, EndCause
@@ -176,7 +177,7 @@ def settle_connection(services: Services, call: Call, step: Step) -> tuple[Call,
         connection = _ask(services, call, step)
         now = services.clock()
         with services.store.transaction() as tx:
-            call = calls.load_call_for_update(tx, call.id)
+            before = call = calls.load_call_for_update(tx, call.id)
             latest = steps.current_step(tx, call.id)
             if latest is None or latest.token != step.token or not isinstance(latest.instruction, NextAgent):
                 step = latest or step
@@ -196,6 +197,8 @@ def settle_connection(services: Services, call: Call, step: Step) -> tuple[Call,
                 outcome=EventOutcome.REFUSED,
             )
             call, step = advance(services, tx, call, step, StepState.FAILED, now)
+            fired = publish(tx, before, call, now)
+        services.notifier.fire(fired)
     return call, step
 
 
