@@ -48,9 +48,10 @@ class Stream(_Step):
         if parts.scheme == "ws" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
             raise ValidationError("stream url", "ws:// is for loopback only; give a wss:// address")
         for name, value in self.parameters.items():
-            if not isinstance(name, str) or not isinstance(value, str):
+            if not isinstance(name, str) or not isinstance(value, str) or not name:
                 raise ValidationError(
-                    "stream parameters", f"{str(name)[:40]!r}: names and values are strings"
+                    "stream parameters",
+                    f"{str(name)[:40]!r}: names and values are strings, and a name is not empty",
                 )
 
 

@@ -330,6 +330,7 @@ def test_a_step_that_says_nothing_is_refused(gw: Gateway, text: str) -> None:
         lambda: Reject("no"),  # type: ignore[arg-type]
         lambda: Sip(7),  # type: ignore[arg-type]
         lambda: Stream(STREAM.url, {"n": 1}),  # type: ignore[dict-item]
+        lambda: Stream(STREAM.url, {"": "nameless"}),
     ],
 )
 def test_a_step_of_the_wrong_types_cannot_be_made(make: Any) -> None:
