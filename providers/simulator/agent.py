@@ -102,21 +102,30 @@ class EchoAgent:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         conversation = Conversation(parameters={})
-        async for message in socket:
-            if message.type is not WSMsgType.TEXT:
-                break
-            frame = json.loads(message.data)
-            if frame.get("event") == "start":
-                conversation = await self._begin(frame)
-            elif frame.get("event") == "media":
-                await self._echo(socket, conversation, frame)
-            elif frame.get("event") == "dtmf":
-                conversation.keys.append(frame["dtmf"]["digit"])
-            if self.hangs_up_after is not None and conversation.frames_in >= self.hangs_up_after:
-                break
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.TEXT:
+                    break
+                conversation = await self._take(socket, conversation, json.loads(message.data))
+                if self.hangs_up_after is not None and conversation.frames_in >= self.hangs_up_after:
+                    break
+        except ConnectionError:
+            pass  # the caller hung up while its audio was on the way back
         conversation.is_over = True
         await socket.close()
         return socket
+
+    async def _take(
+        self, socket: web.WebSocketResponse, conversation: Conversation, frame: Mapping[str, Any]
+    ) -> Conversation:
+        """Act on one frame; return the conversation it belongs to."""
+        if frame.get("event") == "start":
+            return await self._begin(frame)
+        if frame.get("event") == "media":
+            await self._echo(socket, conversation, frame)
+        elif frame.get("event") == "dtmf":
+            conversation.keys.append(frame["dtmf"]["digit"])
+        return conversation
 
     async def _begin(self, frame: Mapping[str, Any]) -> Conversation:
         conversation = Conversation(parameters=read_parameters(frame))
