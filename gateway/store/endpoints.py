@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.models import WebhookEndpoint
@@ -37,7 +37,10 @@ _SUCCEEDED: Final = _THIS.where(_c.failing_since.is_not(None)).values(failing_si
 _FAILED: Final = _THIS.values(
     failing_since=func.coalesce(_c.failing_since, bindparam("at", type_=_c.failing_since.type))
 ).returning(_c.failing_since)
-_PAUSE: Final = _THIS.values(paused_until=bindparam("until"))
+_PAUSE: Final = _THIS.where(
+    or_(_c.paused_until.is_(None), _c.paused_until < bindparam("until", type_=_c.paused_until.type))
+).values(paused_until=bindparam("until", type_=_c.paused_until.type))
+_RESUME: Final = _THIS.values(paused_until=None)
 _DISABLE: Final = _THIS.where(_c.is_enabled).values(
     is_enabled=False, disabled_reason=bindparam("reason"), updated_at=bindparam("at")
 )
@@ -122,8 +125,11 @@ def note_failure(tx: Tx, endpoint_id: str, at: datetime) -> datetime:
 
 
 def pause_endpoint(tx: Tx, endpoint_id: str, until: datetime | None) -> None:
-    """Claim nothing for the endpoint before `until` (None: at once again)."""
-    tx.write(_PAUSE, {"of_id": endpoint_id, "until": until})
+    """Claim nothing for the endpoint before `until`; a longer pause stands. None: at once again."""
+    if until is None:
+        tx.write(_RESUME, {"of_id": endpoint_id})
+    else:
+        tx.write(_PAUSE, {"of_id": endpoint_id, "until": until})
 
 
 def disable_endpoint(tx: Tx, endpoint_id: str, reason: str, *, at: datetime) -> bool:
