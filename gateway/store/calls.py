@@ -367,14 +367,15 @@ def list_calls(
     """
     filters = _filters(workspace_id, status, direction, agent_id, created_after, created_before)
     values = {**filters, "most": limit + 1}
+    # Newest first, the lower bound only cuts the end of a page; two bounds would mislead SQLite's planner.
+    oldest = values.pop("created_after", None)
     if cursor is not None:
         values["cursor_at"], values["cursor_id"] = read_cursor(cursor, filters)
-        values.pop(
-            "created_before", None
-        )  # the cursor is a tighter bound; two would mislead SQLite's planner
+        values.pop("created_before", None)  # the cursor is a tighter bound
     if offset:
         values["skip"] = offset
     rows = source.rows(_page(frozenset(values)), values)
+    rows = [row for row in rows if oldest is None or row.created_at > oldest]
     calls = tuple(_call(row) for row in rows[:limit])
     is_last = len(rows) <= limit
     last = calls[-1] if calls else None

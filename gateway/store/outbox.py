@@ -125,16 +125,17 @@ def _new_delivery(new: Notification, endpoint_id: str) -> dict[str, Any]:
 # -- claiming -------------------------------------------------------------------------------------------------------
 
 
+def _first_waiting(*conditions: Any) -> Select[Any]:
+    """The order is that of the index of what is pending: the planner takes no other."""
+    found = select(_d.endpoint_id).where(_PENDING, *conditions)
+    return found.order_by(_d.endpoint_id, _d.due_at, _d.id).limit(1)
+
+
 def _waiting() -> CTE:
     """The endpoints for which something is pending, by one look into the index per endpoint."""
-    waiting = (
-        select(func.min(_d.endpoint_id).label("endpoint_id")).where(_PENDING).cte("waiting", recursive=True)
-    )
-    following = (
-        select(func.min(_d.endpoint_id))
-        .where(_PENDING, _d.endpoint_id > waiting.c.endpoint_id)
-        .scalar_subquery()
-    )
+    first = _first_waiting().scalar_subquery()
+    waiting = select(first.label("endpoint_id")).cte("waiting", recursive=True)
+    following = _first_waiting(_d.endpoint_id > waiting.c.endpoint_id).scalar_subquery()
     return waiting.union_all(select(following).where(waiting.c.endpoint_id.is_not(None)))
 
 
@@ -313,12 +314,11 @@ _PURGE: Final = delete(notification).where(
         select(_n.id)
         .where(
             _n.created_at < bindparam("before"),
-            ~exists().where(
+            ~exists()
+            .select_from(delivery.join(webhook_endpoint))
+            .where(
                 _d.notification_id == _n.id,
-                or_(
-                    _d.finished_at >= bindparam("before"),
-                    and_(_PENDING, _d.endpoint_id == _e.id, _e.is_enabled),
-                ),
+                or_(_d.finished_at >= bindparam("before"), and_(_PENDING, _e.is_enabled)),
             ),
         )
         .order_by(_n.created_at)
