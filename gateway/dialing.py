@@ -84,6 +84,7 @@ def place_call(services: Services, asked: PlaceCall) -> Call:
 
     Raises:
         ValidationError: a wrong argument (its subclasses say which); nothing was stored or sent.
+        PaymentRequired: the embedding program's `authorize_call` hook said no.
         NotFound: no such agent. Conflict: the agent is at its limit, a call to the same person is still being dialed
             or its outcome is not known, or the idempotency key was used with another body.
         ConfigurationError: the carrier's library is missing; nothing was sent, and the call has failed.
@@ -98,6 +99,8 @@ def place_call(services: Services, asked: PlaceCall) -> Call:
         raise NotFound("agent", asked.agent)
     settings = asked.settings.over(agent.settings.over(services.settings.default_settings))
     _check_voicemail(settings)
+    if services.authorize_call is not None:
+        services.authorize_call(asked)
     planned = _write_once(services, asked, agent, settings, to)
     if isinstance(planned, Call):
         return planned

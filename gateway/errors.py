@@ -13,6 +13,7 @@
     │   └── NoOutboundNumber        the agent has no number to call from
     ├── NotFound                    no such agent, number, credential, call, recording
     ├── Conflict                    the state forbids it now (agent at capacity, number taken, key reused)
+    ├── PaymentRequired             the embedding program does not pay for this call (its `authorize_call` hook)
     ├── UnsupportedFeature          this carrier has no way to express it; nothing was sent
     ├── WebhookRejected             refused webhook: reason and HTTP status
     ├── StoreUnavailable            the database cannot store now: locked, full, read-only, gone
@@ -91,6 +92,10 @@ class NotFound(GatewayError):
 
 class Conflict(GatewayError):
     """What is stored forbids this now; the message says what stands in the way."""
+
+
+class PaymentRequired(GatewayError):
+    """The embedding program's `authorize_call` hook says no; nothing was stored or sent. Its message is shown."""
 
 
 class UnsupportedFeature(GatewayError):

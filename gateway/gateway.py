@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from gateway import acting, claiming, dialing, ending, provisioning, receiving, reconciling
+from gateway import (
+    acting,
+    analyzing,
+    claiming,
+    dialing,
+    editing,
+    ending,
+    provisioning,
+    receiving,
+    reconciling,
+)
 from gateway.background import Background
 from gateway.errors import NotFound
 from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
 from gateway.models import (
     DEFAULT_WORKSPACE,
     Agent,
+    Analysis,
+    AnalysisSummary,
     Assignment,
     Attempt,
     Call,
@@ -26,8 +39,8 @@ from gateway.notifying import Handler
 from gateway.services import Services
 from gateway.settings import Settings, load_settings
 from gateway.status import CallStatus, Direction
-from gateway.store import Store, agents, attempts, calls, credentials, events, numbers
-from gateway.store.rows import CallPage
+from gateway.store import Store, agents, analyses, attempts, calls, credentials, events, numbers
+from gateway.store.rows import CallPage, CallStats
 from gateway.vault import Vault, load_or_create_key
 
 
@@ -133,7 +146,7 @@ class Gateway:
 
         Raises:
             ValidationError and its kinds (InvalidNumber, DialRefused, CallerIdRefused, NoOutboundNumber), NotFound,
-            Conflict, ConfigurationError, StoreUnavailable: nothing was sent.
+            Conflict, PaymentRequired, ConfigurationError, StoreUnavailable: nothing was sent.
         """
         asked = dialing.PlaceCall(
             agent=agent,
@@ -163,6 +176,19 @@ class Gateway:
             raise NotFound("recording of call", call_id)
         _, provider = self.services.provider_for(call)
         return provider.fetch_recording(call.recording.ref, call.recording.url)
+
+    @property
+    def authorize_call(self) -> Callable[[dialing.PlaceCall], object] | None:
+        """Your say before a call is placed: a function of what was asked for that raises `PaymentRequired`.
+
+        It is asked once a call, before anything is stored or sent, and not again when a request is repeated under its
+        idempotency key. Whatever else it raises stops the call too. None (the default): every call is placed.
+        """
+        return self.services.authorize_call
+
+    @authorize_call.setter
+    def authorize_call(self, hook: Callable[[dialing.PlaceCall], object] | None) -> None:
+        self.services.authorize_call = hook
 
     def on(self, event: str) -> Callable[[Handler], Handler]:
         """Return a decorator for a handler of "call.ringing", "call.answered", "call.ended" and so on."""
@@ -307,6 +333,10 @@ class Agents:
         """Return the workspace's agents in the order in which they were first put."""
         return agents.list_agents(self._services.store, workspace_id)
 
+    def remove(self, agent_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> None:
+        """Remove an agent. Raises NotFound; Conflict while a number is assigned to it."""
+        provisioning.remove_agent(self._services, agent_id, workspace_id)
+
 
 class Calls:
     """What was and is being said."""
@@ -324,25 +354,112 @@ class Calls:
         status: CallStatus | None = None,
         direction: Direction | None = None,
         agent_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        offset: int = 0,
         workspace_id: str = DEFAULT_WORKSPACE,
     ) -> CallPage:
-        """Return one page of calls, newest first; `next_cursor` continues it. Raises ValidationError."""
+        """Return one page of calls, newest first; `next_cursor` continues it, at the same cost however deep.
+
+        Raises:
+            ValidationError: the cursor is not one of ours, or belongs to other filters.
+        """
         return calls.list_calls(
             self._services.store,
             workspace_id,
             status=status,
             direction=direction,
             agent_id=agent_id,
+            created_after=created_after,
+            created_before=created_before,
             limit=limit,
             cursor=cursor,
+            offset=offset,
         )
 
-    def events(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[EventRecord]:
+    def count(
+        self,
+        *,
+        status: CallStatus | None = None,
+        direction: Direction | None = None,
+        agent_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        cap: int = calls.COUNT_CAP,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> int:
+        """Return how many calls the filters meet, counted up to `cap`: a result of `cap` means "at least so many"."""
+        return calls.count_calls(
+            self._services.store,
+            workspace_id,
+            status=status,
+            direction=direction,
+            agent_id=agent_id,
+            created_after=created_after,
+            created_before=created_before,
+            cap=cap,
+        )
+
+    def stats(self, since: datetime, until: datetime, *, workspace_id: str = DEFAULT_WORKSPACE) -> CallStats:
+        """Return sums over the calls created from `since` on and before `until`. Reads each of them: bound the span."""
+        return calls.call_stats(self._services.store, workspace_id, since, until)
+
+    def edit(
+        self,
+        call_id: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        recording_enabled: bool | None = None,
+        transcription_enabled: bool | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Call:
+        """Change what may change of a call; see `gateway.editing.edit_call`."""
+        return editing.edit_call(
+            self._services,
+            workspace_id,
+            call_id,
+            context=context,
+            recording_enabled=recording_enabled,
+            transcription_enabled=transcription_enabled,
+        )
+
+    def delete(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> None:
+        """Delete a call that is over, with its events and its analysis. Raises NotFound; Conflict while it is live."""
+        editing.delete_call(self._services, workspace_id, call_id)
+
+    def delete_many(
+        self, call_ids: Iterable[str], *, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Delete the calls that are over; return the ids of the deleted ones and of the others, in the order given."""
+        return editing.delete_calls(self._services, workspace_id, call_ids)
+
+    def put_analysis(
+        self, call_id: str, analysis: Analysis, *, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> Call:
+        """Keep what was found out about a call; see `gateway.analyzing.put_analysis`."""
+        return analyzing.put_analysis(self._services, workspace_id, call_id, analysis)
+
+    def analysis(self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Analysis:
+        """Return a call's analysis. Raises NotFound: no such call, or nobody handed one in yet."""
+        return analyzing.load_analysis(self._services, workspace_id, call_id)
+
+    def analyses_of(self, found: Iterable[Call]) -> Mapping[str, AnalysisSummary]:
+        """Return the analyses of these calls by call id, without transcripts; calls that have none are left out."""
+        return analyses.analyses_of(self._services.store, [call.id for call in found])
+
+    def events(
+        self,
+        call_id: str,
+        *,
+        after_id: str | None = None,
+        limit: int = 1000,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[EventRecord]:
         """Return the call's timeline: each event, when, what became of it. Raises NotFound."""
         self.get(call_id, workspace_id=workspace_id)
-        return events.list_events(self._services.store, call_id)
+        return events.list_events(self._services.store, call_id, after_id=after_id, limit=limit)
 
     def latest_event_id(self) -> str | None:
         """Return where a tail of events starts: the id of the last one, of any workspace; None: there is none."""

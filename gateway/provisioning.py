@@ -230,6 +230,12 @@ def put_agent(services: Services, agent: Agent) -> Agent:
     return agent
 
 
+def remove_agent(services: Services, agent_id: str, workspace_id: str = DEFAULT_WORKSPACE) -> None:
+    """Remove an agent; its calls stay. Raises NotFound; Conflict while a number is assigned to it."""
+    with services.store.transaction() as tx:
+        agents.remove_agent(tx, workspace_id, agent_id)
+
+
 def _check_step(services: Services, agent: Agent, step: object) -> None:
     if isinstance(step, Connection):
         stepping.check_connection(services, step)

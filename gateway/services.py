@@ -43,6 +43,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
     open_provider: Callable[..., Provider] = registry.open_provider
+    authorize_call: Callable[[Any], object] | None = None  # the embedder's; given the `dialing.PlaceCall`
     wake: Callable[[], None] = lambda: None  # follow-up actions are due: whoever performs them may look now
     urls: Urls = field(init=False)
     _opened: dict[str, tuple[str, Credential, Provider]] = field(default_factory=dict)

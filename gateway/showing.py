@@ -22,12 +22,29 @@ from gateway.instructions import (
     TakeMessage,
 )
 from gateway.interface import AccountInfo
-from gateway.models import Agent, Assignment, Attempt, Call, Credential, EventRecord, Number
-from gateway.status import EndReason, Recording
+from gateway.models import (
+    Agent,
+    Analysis,
+    AnalysisSummary,
+    Assignment,
+    Attempt,
+    Call,
+    Credential,
+    EventRecord,
+    Number,
+)
+from gateway.status import CallStatus, EndReason, Recording
 
 
-def call_document(call: Call) -> dict[str, Any]:
-    """Return the call object of the public API."""
+def call_document(
+    call: Call, analysis: AnalysisSummary | None = None, *, recording_url: str | None = None
+) -> dict[str, Any]:
+    """Return the call object of the public API.
+
+    Args:
+        analysis: what the call engine handed in about the call, if anything.
+        recording_url: where its recording can be heard, when there is one and the reader may know.
+    """
     answered_by = call.facts.answered_by
     return {
         "id": call.id,
@@ -42,15 +59,30 @@ def call_document(call: Call) -> dict[str, Any]:
         "ended_at": time_text(call.ended_at),
         "duration_seconds": call.duration_seconds,
         "answered_by": None if answered_by is None else answered_by.value,
+        "cost_usd": _cost_usd(call),
         "cost": _cost(call),
+        "summary": (analysis.summary or None) if analysis else None,
+        "outcome": (analysis.outcome or None) if analysis else None,
+        "has_transcript": analysis is not None and analysis.has_transcript,
         "recording": _recording(call.recording),
+        "recording_url": recording_url,
         "context": dict(call.context),
         "variables": dict(call.variables),
         "call_settings": plain(call.settings.as_dict()),
+        "failure_reason": _failure_reason(call),
         "end_reason": _end_reason(call.end_reason),
         "created_at": time_text(call.created_at),
         "updated_at": time_text(call.updated_at),
     }
+
+
+def transcript_document(analysis: Analysis) -> dict[str, Any]:
+    """Return what was said in a call, in the order in which it was handed in, and its summary."""
+    lines = [
+        {"speaker": str(line.speaker), "text": line.text, "timestamp": line.timestamp_s}
+        for line in analysis.transcript
+    ]
+    return {"transcript": lines, "summary": analysis.summary or None}
 
 
 def timeline_document(
@@ -193,6 +225,18 @@ def _cost(call: Call) -> dict[str, str] | None:
     if call.cost is None:
         return None
     return {"amount": format(call.cost.amount, "f"), "currency": call.cost.currency}
+
+
+def _cost_usd(call: Call) -> float | None:
+    """The cost as a number, only where the carrier charges in US dollars: nothing is converted."""
+    return float(call.cost.amount) if call.cost is not None and call.cost.currency == "USD" else None
+
+
+def _failure_reason(call: Call) -> str | None:
+    """Why a failed call failed: the carrier's own words where it had any, else the word of our closed set."""
+    if call.status is not CallStatus.FAILED or call.end_reason is None:
+        return None
+    return call.end_reason.carrier.text or call.end_reason.why.value
 
 
 def _recording(recording: Recording | None) -> dict[str, Any] | None:

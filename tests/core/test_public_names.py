@@ -33,6 +33,7 @@ PUBLIC = {
     ),
     *("CallerIdRefused", "NoOutboundNumber", "NotFound", "Conflict", "UnsupportedFeature", "WebhookRejected"),
     *("StoreUnavailable", "ProviderError", "RequestRefused", "RateLimited", "ProviderUnavailable"),
+    "PaymentRequired",
 }
 
 # What must not be loaded for nothing: web framework, database toolkit, command line, other HTTP clients.
