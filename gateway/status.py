@@ -468,6 +468,7 @@ def _verdict_rank(verdict: MachineVerdict) -> tuple[Any, ...]:
         verdict.at,
         verdict.answered_by.value,
         verdict.word,
+        verdict.is_detection,
     )
 
 
