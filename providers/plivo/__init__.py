@@ -1,4 +1,4 @@
-"""Plivo: voice calls out and in, controlled by Plivo XML."""
+"""Plivo Voice: calls out and in, controlled by Plivo XML."""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Plivo's Voice API, version 1, with Plivo XML (https://www.plivo.com/docs/voice, read 2026-11).
+"""Plivo Voice, REST API of version 1, documents in Plivo XML.
 
-The official SDK (4.63.0) carries paths, credentials and parameters, over the gateway's one-shot transport. Tested on
-the simulator only: no account. What its pages leave open is listed in `docs/providers/plivo.md`.
+Source: Plivo's voice documentation (https://www.plivo.com/docs/voice, read 2026-11); official Python SDK `plivo`
+4.63.0. Tested on the simulator only: no account was at hand. What no source settles is marked unconfirmed, here and in
+`docs/providers/plivo.md`.
+
+Plivo is a document carrier: it asks one of our URLs what to do and gets the instruction in the answer.
 """
 
 from __future__ import annotations
@@ -127,7 +130,7 @@ class PlivoProvider(Provider):
         """Load the SDK."""
         self._client()
 
-    # -- webhooks in ------------------------------------------------------------------------------------------------
+    # -- webhooks in --------------------------------------------------------------------------------------------------
 
     def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
         """Check signature V3. Plivo signs no time: `now` is not used, and the replay store must do."""
@@ -147,7 +150,7 @@ class PlivoProvider(Provider):
             content_type=instructions.CONTENT_TYPE, body=instructions.render(call, instruction)
         )
 
-    # -- calls out --------------------------------------------------------------------------------------------------
+    # -- calls out ----------------------------------------------------------------------------------------------------
 
     def check_dial(self, request: DialRequest) -> None:
         """Refuse ranges, and find out now when the SDK is missing."""
@@ -192,7 +195,7 @@ class PlivoProvider(Provider):
             if _found(client.calls.cancel, call_id, gone=(400, 404, 405)) is not None:
                 return
 
-    # -- asking -----------------------------------------------------------------------------------------------------
+    # -- asking -------------------------------------------------------------------------------------------------------
 
     def fetch_call(self, ref: LegRef) -> CallSnapshot:
         """Look for the record, then where a call lives before it has one, and again for a call that ended meanwhile."""
@@ -250,7 +253,7 @@ class PlivoProvider(Provider):
                 raise NotFound("recording", recording_ref)
             raise RequestFailed(foreign(answer.status))
 
-    # -- the account ------------------------------------------------------------------------------------------------
+    # -- the account --------------------------------------------------------------------------------------------------
 
     def check_account(self) -> AccountInfo:
         """Read the account. Whether a sub-account may do so with its own secrets is unconfirmed."""
@@ -265,7 +268,7 @@ class PlivoProvider(Provider):
             if number is not None:
                 yield number
 
-    # -- private ----------------------------------------------------------------------------------------------------
+    # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
         if not hasattr(self._kept, "client"):

@@ -83,7 +83,7 @@ def with_retries(url: str) -> str:
     return url + RETRIES
 
 
-# -- dialing -------------------------------------------------------------------------------------------------------
+# -- dialing ----------------------------------------------------------------------------------------------------------
 
 
 def check_dial(request: DialRequest) -> None:
@@ -144,7 +144,7 @@ def read_dial(reply: Mapping[str, Any]) -> DialOutcome:
     )
 
 
-# -- reading call objects ------------------------------------------------------------------------------------------
+# -- reading call objects ---------------------------------------------------------------------------------------------
 
 
 def read_waiting(reply: Mapping[str, Any]) -> CallSnapshot | None:
@@ -217,7 +217,7 @@ def read_record(reply: Mapping[str, Any]) -> CallSnapshot | None:
     return CallSnapshot(is_known=True, is_live=False, events=(event,))
 
 
-# -- finding an unknown dial ---------------------------------------------------------------------------------------
+# -- finding an unknown dial ------------------------------------------------------------------------------------------
 
 
 def list_filter(query: DialQuery) -> dict[str, str]:
@@ -249,7 +249,7 @@ def read_found(reply: Mapping[str, Any], query: DialQuery) -> FoundCall | None:
     return FoundCall(leg_id=leg_id, other_ids=_other_ids(leg_id, reply), created_at=begun)
 
 
-# -- values --------------------------------------------------------------------------------------------------------
+# -- values -----------------------------------------------------------------------------------------------------------
 
 
 def digits_of(e164: str, field: str) -> str:

@@ -1,8 +1,9 @@
 """Plivo's Python SDK over the gateway's transport, and what its failures mean.
 
-The SDK builds the requests (paths, credentials, parameters). It does not read the answers: its own reading drops the
-status and body of an error, and after a 5xx it sends a voice request twice more (seen with 4.63.0), so both of its
-steps, sending and reading, are replaced here. A dial is one POST, whatever comes back.
+The SDK is imported here only, on first use. It builds the requests (paths, credentials, parameters) but reads no
+answers: its own reading drops the status and body of an error, and after a 5xx it sends a voice request twice more
+(seen with 4.63.0). So both of its steps, sending and reading, are replaced here: a dial is one POST, whatever comes
+back, and every answer that is no success is raised as `RequestFailed`.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _answer_of(response: Any) -> HttpResponse:
     )
 
 
-# -- what a failure means -------------------------------------------------------------------------------------------
+# -- what a failure means ---------------------------------------------------------------------------------------------
 
 
 def read_failure(response: HttpResponse) -> Failure:

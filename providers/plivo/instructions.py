@@ -1,7 +1,9 @@
 """Instructions as Plivo XML documents. Pure; written with `gateway.xml`, not with the SDK's builder.
 
-Source: Plivo's XML reference (https://docs.plivo.com/docs/voice/xml/request and its siblings, read 2026-11). A document
-that runs out ends the call, so each one ends with a `<Redirect>` to the next step, an `action`, or a `<Hangup>`.
+A document that runs out ends the call, so each one ends with a `<Redirect>` to the next step, an `action`, or a
+`<Hangup>`.
+
+Source: Plivo's XML reference (https://docs.plivo.com/docs/voice/xml/request and its siblings, read 2026-11).
 """
 
 from __future__ import annotations

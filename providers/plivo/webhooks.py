@@ -1,9 +1,10 @@
-"""Plivo's webhooks: signature V3 over the URL and the fields, and what each request says. Pure; no SDK.
+"""Plivo's webhooks: signature V3 over the URL and the fields, and what each request says. Pure; no vendor library.
 
-V3 only: V2 leaves the fields unsigned, so a captured header would pass any body. Our own verifier, because the SDK's
-raises on input that a stranger chooses (another method, a percent-encoded byte above ASCII). Source: Plivo
-"Validation" (https://docs.plivo.com/docs/voice/xml/request/validation, read 2026-11), the published vectors, and the
-SDK's signing code.
+V3 only: V2 leaves the fields unsigned, so a captured header would pass any body. The SDK's verifier is not used: it
+raises on input that a stranger chooses (another method, a percent-encoded byte above ASCII).
+
+Source: Plivo "Validation" (https://docs.plivo.com/docs/voice/xml/request/validation, read 2026-11), the published
+vectors, and the SDK's signing code.
 """
 
 from __future__ import annotations
@@ -49,8 +50,6 @@ from providers.plivo.vocabulary import (
     stream_outcome,
 )
 
-# -- signature -----------------------------------------------------------------------------------------------------
-
 NONCE_HEADER: Final = "X-Plivo-Signature-V3-Nonce"
 OWN_HEADER: Final = "X-Plivo-Signature-V3"  # by the token of the account or sub-account that owns the number
 MAIN_HEADER: Final = "X-Plivo-Signature-Ma-V3"  # by the token of the main account
@@ -59,6 +58,9 @@ _MAX_SIGNATURES: Final = 10  # a header lists several while a token is replaced
 # No dot: the nonce is what follows the last dot of the signed text, so nothing can move across that border (R18).
 _NONCE: Final = re.compile(r"[!-\-/-~]{1,128}", re.ASCII)
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{43}=", re.ASCII)
+
+
+# -- the signature ----------------------------------------------------------------------------------------------------
 
 
 def verify(request: WebhookRequest, *, own_tokens: Sequence[str], main_tokens: Sequence[str]) -> Verified:
@@ -133,7 +135,7 @@ def _sorted(fields: Mapping[str, list[str]]) -> list[tuple[str, str]]:
     return [(name, value) for name in sorted(fields) for value in sorted(fields[name])]
 
 
-# -- reading -------------------------------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------------------------------
 
 # Fields that decide something. Each may come once only (R34); everything else is kept raw and unread.
 _OTHER_IDS: Final = ("RequestUUID", "ALegRequestUUID", "ALegUUID")
@@ -207,7 +209,7 @@ def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
     if hook is Hook.STATUS and form.get("StreamID"):
         return [_stream(form)]
     if hook is Hook.STATUS and form.get("DialAction"):
-        return _dialed_leg(form)
+        return _child_leg(form)
     return [_progress(form)]
 
 
@@ -370,7 +372,7 @@ def _stream(form: _Form) -> CallEvent:
     )
 
 
-def _dialed_leg(form: _Form) -> list[CallEvent]:
+def _child_leg(form: _Form) -> list[CallEvent]:
     """A leg that a Dial made: what it means for the step, and, apart, what it says about the call that dialed."""
     action, child = form.get("DialAction"), form.strict_id("DialBLegUUID")
     outcome = DIAL_ACTION.get(action)

@@ -1,4 +1,6 @@
-"""Telnyx Voice through Call Control: REST commands out, signed JSON events in."""
+"""Telnyx Voice: calls out and in, controlled by Call Control commands."""
+
+from __future__ import annotations
 
 from providers.telnyx.adapter import TelnyxProvider
 

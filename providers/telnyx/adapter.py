@@ -1,7 +1,7 @@
-"""Telnyx Voice, Call Control, REST API and webhooks of version 2.
+"""Telnyx Voice with Call Control, REST API and webhooks of version 2.
 
-Sources: https://developers.telnyx.com/docs/voice and the OpenAPI document (https://github.com/team-telnyx/openapi,
-`openapi/spec3.yml`), read 2026-11; official Python SDK `telnyx` 4.189.0.
+Source: Telnyx's voice documentation (https://developers.telnyx.com/docs/voice) and OpenAPI document
+(https://github.com/team-telnyx/openapi, `openapi/spec3.yml`), read 2026-11; official Python SDK `telnyx` 4.189.0.
 Tested on the simulator only: no account was at hand. What no source settles is marked unconfirmed, here and in
 `docs/providers/telnyx.md`.
 
@@ -164,7 +164,7 @@ class TelnyxProvider(Provider):
         """Load the SDK and the part of it that commands need."""
         _ = self._client().calls.actions
 
-    # -- webhooks in ---------------------------------------------------------------------------------------------------
+    # -- webhooks in --------------------------------------------------------------------------------------------------
 
     def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
         """Check the Ed25519 signature over `timestamp|body` and the age; the URL is not signed."""
@@ -181,7 +181,7 @@ class TelnyxProvider(Provider):
                 break
         return WebhookReply()
 
-    # -- calls out -----------------------------------------------------------------------------------------------------
+    # -- calls out ----------------------------------------------------------------------------------------------------
 
     def check_dial(self, request: DialRequest) -> None:
         """Refuse what Telnyx cannot take; without `connection_id` a ConfigurationError says what to add."""
@@ -208,7 +208,7 @@ class TelnyxProvider(Provider):
         params = {"command_id": str(uuid.uuid4())}
         self._perform(_control_id(ref.leg_id), Command(action="hangup", params=params))
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- asking -------------------------------------------------------------------------------------------------------
 
     def fetch_call(self, ref: LegRef) -> CallSnapshot:
         """Ask for the status, which never says why a call ended, and for the events that Telnyx recorded of the leg."""
@@ -241,7 +241,7 @@ class TelnyxProvider(Provider):
                 raise NotFound("recording", recording_ref)
             raise ProviderUnavailable("no audio", provider=self.name, http_status=answer.status)
 
-    # -- the account ---------------------------------------------------------------------------------------------------
+    # -- the account --------------------------------------------------------------------------------------------------
 
     def check_account(self) -> AccountInfo:
         """Read the balance; a key without billing rights reads one number instead."""
@@ -265,7 +265,7 @@ class TelnyxProvider(Provider):
         )
         return (number for item in pages if (number := numbers.read_number(item)) is not None)
 
-    # -- private -------------------------------------------------------------------------------------------------------
+    # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Telnyx:
         with self._lock:

@@ -1,7 +1,9 @@
-"""What is sent to dial, what comes back when a call is asked about, and the state that every command carries. Pure.
+"""Calls out through Telnyx's REST API: what is sent to dial, and how its call objects are read. Pure.
 
-Sources: the OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, operations
-DialCall, RetrieveCallStatus, ListConnectionActiveCalls, ListCallEvents), read 2026-11.
+Here too: the state that every command carries and every event echoes, by which a report finds its step.
+
+Source: OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, operations DialCall,
+RetrieveCallStatus, ListConnectionActiveCalls, ListCallEvents), read 2026-11.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ _OURS: Final = frozenset(
 )
 
 
-# -- the state that commands carry and events echo -------------------------------------------------------------------
+# -- the state that commands carry and events echo --------------------------------------------------------------------
 
 
 class Mark(StrEnum):
@@ -116,7 +118,7 @@ def read_state(value: Any) -> State | None:
     return State(mark=mark, attempt_token=match[2] or None, step_token=match[3] or None)
 
 
-# -- reading single values -------------------------------------------------------------------------------------------
+# -- reading single values --------------------------------------------------------------------------------------------
 
 
 def is_call_control_id(value: Any) -> bool:
@@ -147,7 +149,7 @@ def read_time(value: Any) -> datetime | None:
         return None
 
 
-# -- dialing -----------------------------------------------------------------------------------------------------------
+# -- dialing ----------------------------------------------------------------------------------------------------------
 
 
 def check_dial(request: DialRequest, connection_id: str | None) -> None:
@@ -216,7 +218,7 @@ def read_dial(body: bytes) -> DialOutcome:
     return DialOutcome(result=DialResult.ACCEPTED, leg_id=control_id, other_ids=others, http_status=200)
 
 
-# -- asking ------------------------------------------------------------------------------------------------------------
+# -- asking -----------------------------------------------------------------------------------------------------------
 
 
 def read_document(body: bytes) -> dict[str, Any]:
@@ -332,7 +334,7 @@ def _detection(await_greeting_end: bool) -> dict[str, Any]:
     }
 
 
-# -- command ids -------------------------------------------------------------------------------------------------------
+# -- command ids ------------------------------------------------------------------------------------------------------
 
 _COMMANDS: Final = uuid.UUID("8f1d3c52-6c0e-5a8b-9d4f-2b7e61a0c9d3")
 

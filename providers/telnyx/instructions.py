@@ -1,9 +1,9 @@
-"""What a live call does next, as Call Control commands. Pure: values in, commands out.
+"""Instructions as Call Control commands. Pure: values in, commands out.
 
 Telnyx ignores what a webhook is answered with; every instruction is one or more REST commands. Each carries a command
 id made of its step, and a state that later events echo (`calls.State`), which is how a report finds its step.
 
-Sources: the OpenAPI document (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, schemas AnswerRequest,
+Source: OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, schemas AnswerRequest,
 RejectRequest, TransferCallRequest, SpeakRequest, StartRecordingRequest, StartStreamingRequest) and the media streaming
 pages of https://developers.telnyx.com/docs/voice, read 2026-11.
 """
@@ -204,7 +204,7 @@ _VERBS: Final = cast(
 )
 
 
-# -- single commands -------------------------------------------------------------------------------------------------
+# -- single commands --------------------------------------------------------------------------------------------------
 
 
 def _answer(call: LiveCall) -> Command:

@@ -1,4 +1,4 @@
-"""What the account and its numbers look like, read from the carrier's answers. Pure.
+"""The account and its numbers, as Telnyx's REST API lists them. Pure.
 
 Source: OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, operations
 GetUserBalance and ListPhoneNumbers), read 2026-11.

@@ -1,12 +1,12 @@
-"""Every word of Telnyx that means something to us, and what it means. Pure tables, and the functions that read them.
+"""Telnyx's words and what they mean here: one table a word list, its source above it. Pure.
 
-Sources, all read 2026-11: the official OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, file
+Every documented word is in its table (a test holds a second, hand-copied list against it). A word in no table is kept
+raw, reported as `UnmappedWord`, and changes nothing (R39); only an end stays an end, with the cause `UNKNOWN`.
+
+Source of all of them, read 2026-11: the OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, file
 `openapi/spec3.yml`), the voice documentation (https://developers.telnyx.com/docs/voice), its error pages
 (https://developers.telnyx.com/docs/overview/errors) and the source of the official Python SDK 4.189.0, which knows a
 few words that the document of the same month does not.
-
-A word that no table lists is kept as an `UnmappedWord` and changes nothing, except that an unknown end still ends the
-call.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ CHANNELS: Final[Mapping[str, int]] = {"single": 1, "dual": 2}
 # Source: OpenAPI document, webhook callCost, field status: True when the event carries a cost.
 COST_STATUS: Final[Mapping[str, bool]] = {"success": True, "error": False}
 
-# -- how a call ended ----------------------------------------------------------------------------------------------
+# -- how a call ended -------------------------------------------------------------------------------------------------
 
 # Source: OpenAPI document, webhook callHangup, field hangup_cause (its complete list; other code bases show words
 # of other platforms here, which count as unknown and are settled by the SIP code).

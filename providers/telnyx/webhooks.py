@@ -1,8 +1,7 @@
-"""Signature and meaning of Telnyx webhooks (API version 2). Pure: no SDK, no network.
+"""Telnyx's webhooks (API version 2): the signature over the body, and what each event says. Pure; no vendor library.
 
-A webhook is signed with Ed25519 (RFC 8032) over `timestamp|body`; neither the URL nor any other header is signed. The
-SDK's `webhooks.unwrap` is not used: it dispatches by guessing, and turns an unknown hangup cause into an event about
-something else.
+Ed25519 (RFC 8032) over `timestamp|body`; neither the URL nor any other header is signed. The SDK's `webhooks.unwrap`
+is not used: it dispatches by guessing, and turns an unknown hangup cause into an event about something else.
 
 Source: https://developers.telnyx.com/docs/voice (receiving webhooks) and the OpenAPI document
 (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, section `webhooks`), read 2026-11.
@@ -74,13 +73,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 VERSION_HINT: Final = "an event of webhook API version 1: set webhook_api_version of the application to 2"
 
 
-# -- the signature -----------------------------------------------------------------------------------------------------
-
-
-def read_public_keys(value: str) -> list[bytes]:
-    """Return the raw keys of a comma-separated list of base64 texts of 32 bytes each; what is none is left out."""
-    found = (_decoded(part.strip()) for part in value.split(","))
-    return [key for key in found if key is not None and len(key) == 32]
+# -- the signature ----------------------------------------------------------------------------------------------------
 
 
 def verify(request: WebhookRequest, public_keys: Iterable[bytes], now: datetime) -> Verified:
@@ -108,6 +101,12 @@ def verify(request: WebhookRequest, public_keys: Iterable[bytes], now: datetime)
     return Verified(canonical=message)
 
 
+def read_public_keys(value: str) -> list[bytes]:
+    """Return the raw keys of a comma-separated list of base64 texts of 32 bytes each; what is none is left out."""
+    found = (_decoded(part.strip()) for part in value.split(","))
+    return [key for key in found if key is not None and len(key) == 32]
+
+
 def _decoded(value: str) -> bytes | None:
     """Decode standard base64 in its one canonical spelling, so that no other text passes for the same bytes."""
     try:
@@ -125,7 +124,7 @@ def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-# -- the event ------------------------------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
@@ -247,7 +246,7 @@ def _leg_ids(payload: Mapping[str, Any]) -> tuple[str, ...]:
     return found
 
 
-# -- what each kind of event tells -------------------------------------------------------------------------------------
+# -- what each kind of event tells ------------------------------------------------------------------------------------
 
 
 class _Told(NamedTuple):
@@ -347,7 +346,7 @@ def _spoken(event: _Event) -> _Told:
     return _Told(step=StepReport(outcome=outcome, detail=word), unmapped=unmapped)
 
 
-def _recorded(event: _Event) -> _Told:
+def _recording(event: _Event) -> _Told:
     """A message is the one-channel recording of its own step; a recording of the conversation has two channels.
 
     The links are left out: they live for ten minutes, and a fresh one is asked for when it is needed.
@@ -377,7 +376,7 @@ def _length_s(payload: Mapping[str, Any]) -> int | None:
     return round((ended - began).total_seconds()) if began and ended and ended >= began else None
 
 
-def _not_recorded(event: _Event) -> _Told:
+def _recording_failed(event: _Event) -> _Told:
     if not event.is_of(Mark.MESSAGE):
         return _Told()
     return _Told(step=StepReport(outcome=StepOutcome.FAILED, detail=event.word("reason")))
@@ -419,8 +418,8 @@ _READERS: Final[Mapping[Kind, Callable[[_Event], _Told]]] = {
     Kind.MACHINE: _machine,
     Kind.STREAM: _stream,
     Kind.SPOKEN: _spoken,
-    Kind.RECORDED: _recorded,
-    Kind.NOT_RECORDED: _not_recorded,
+    Kind.RECORDED: _recording,
+    Kind.NOT_RECORDED: _recording_failed,
     Kind.COST: _cost,
     Kind.NOTED: _noted,
 }

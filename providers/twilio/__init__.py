@@ -1,4 +1,4 @@
-"""Twilio Programmable Voice: voice calls out and in, controlled by TwiML."""
+"""Twilio Programmable Voice: calls out and in, controlled by TwiML."""
 
 from __future__ import annotations
 

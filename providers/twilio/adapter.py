@@ -1,7 +1,10 @@
-"""The Twilio adapter: Programmable Voice, REST API version 2010-04-01, documents in TwiML.
+"""Twilio Programmable Voice, REST API of version 2010-04-01, documents in TwiML.
 
-Docs: https://www.twilio.com/docs/voice (read 2026-11). Tested on the simulator only: no account. What is not confirmed
-by a page of Twilio's is listed in `docs/providers/twilio.md`.
+Source: Twilio's voice documentation (https://www.twilio.com/docs/voice, read 2026-11); official Python library
+`twilio`. Tested on the simulator only: no account was at hand. What no source settles is marked unconfirmed, here and
+in `docs/providers/twilio.md`.
+
+Twilio is a document carrier: it asks one of our URLs what to do and gets the instruction in the answer.
 """
 
 from __future__ import annotations
@@ -145,7 +148,7 @@ class TwilioProvider(Provider):
         """Load the SDK and the part of it that calls need."""
         _ = self._client().calls
 
-    # -- webhooks in ------------------------------------------------------------------------------------------------
+    # -- webhooks in --------------------------------------------------------------------------------------------------
 
     def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
         """Check the signature; Twilio signs no time, so `now` is not looked at."""
@@ -161,7 +164,7 @@ class TwilioProvider(Provider):
             content_type=instructions.CONTENT_TYPE, body=instructions.render(call, instruction)
         )
 
-    # -- calls out --------------------------------------------------------------------------------------------------
+    # -- calls out ----------------------------------------------------------------------------------------------------
 
     def check_dial(self, request: DialRequest) -> None:
         """Refuse what Twilio cannot take: ranges, its own number as the callee, unknown extra parameters."""
@@ -201,7 +204,7 @@ class TwilioProvider(Provider):
         if self.fetch_call(ref).is_live:
             raise ProviderUnavailable("twilio did not end the call, which is live", provider=self.name)
 
-    # -- asking -----------------------------------------------------------------------------------------------------
+    # -- asking -------------------------------------------------------------------------------------------------------
 
     def fetch_call(self, ref: LegRef) -> CallSnapshot:
         """Fetch the call resource. It lags behind the webhooks (eventually consistent)."""
@@ -238,7 +241,7 @@ class TwilioProvider(Provider):
                 raise NotFound("recording", sid)
             raise RequestFailed(read_failure(refusal))
 
-    # -- the account ------------------------------------------------------------------------------------------------
+    # -- the account --------------------------------------------------------------------------------------------------
 
     def check_account(self) -> AccountInfo:
         """Fetch the account. A standard API key may not: then one number is listed, which proves the key."""
@@ -259,7 +262,7 @@ class TwilioProvider(Provider):
             for number in self._client().incoming_phone_numbers.stream(page_size=_PAGE_SIZE):
                 yield numbers.read_number(number)
 
-    # -- private ----------------------------------------------------------------------------------------------------
+    # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What is sent to Twilio for a call, and what its call resource tells. Pure.
+"""Calls out through Twilio's REST API: what is sent to dial, and how its call objects are read. Pure.
 
 Source: Twilio docs "Call resource" (https://www.twilio.com/docs/voice/api/call-resource, read 2026-11), the OpenAPI
 file of the API 2010-04-01, and measurements of the official library.
@@ -91,7 +91,7 @@ def with_retries(url: str) -> str:
     return url + RETRIES
 
 
-# -- dialing --------------------------------------------------------------------------------------------------------
+# -- dialing ----------------------------------------------------------------------------------------------------------
 
 
 def check_dial(request: DialRequest) -> None:
@@ -156,7 +156,7 @@ def read_dial(created: RestCall) -> DialOutcome:
     return DialOutcome(result=DialResult.ACCEPTED, leg_id=created.sid)
 
 
-# -- reading call objects -------------------------------------------------------------------------------------------
+# -- reading call objects ---------------------------------------------------------------------------------------------
 
 
 class RestCall(Protocol):
@@ -221,7 +221,7 @@ def _fetched(call: RestCall, status: str, rule: StatusRule) -> CallEvent:
     )
 
 
-# -- finding an unknown dial ---------------------------------------------------------------------------------------
+# -- finding an unknown dial ------------------------------------------------------------------------------------------
 
 
 def read_found(calls: Iterable[RestCall], query: DialQuery) -> tuple[FoundCall, ...]:
@@ -243,7 +243,7 @@ def read_found(calls: Iterable[RestCall], query: DialQuery) -> tuple[FoundCall, 
     return tuple(matching.values())
 
 
-# -- values --------------------------------------------------------------------------------------------------------
+# -- values -----------------------------------------------------------------------------------------------------------
 
 
 def verdicts(word: str, at: datetime | None) -> tuple[MachineVerdict, ...]:

@@ -1,9 +1,9 @@
-"""The official library over the gateway's transport, and what its failures mean.
+"""Twilio's Python library over the gateway's transport, and what its failures mean.
 
 The library is imported here only, on first use. It sends nothing itself: `_OneShotHttpClient` stands in for its HTTP
-client, so that every request leaves once, within a deadline, to a fixed host. Every answer that is no success, and
-every success that is no JSON object, is raised from there as `RequestFailed`, before the library interprets it: its
-own exceptions lose the headers and do not tell Twilio's error format from a proxy's page.
+client, so that a dial is one POST, whatever comes back. Every answer that is no success, and every success that is no
+JSON object, is raised from there as `RequestFailed`, before the library interprets it: its own exceptions lose the
+headers and do not tell Twilio's error format from a proxy's page.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-# -- what a failure means -------------------------------------------------------------------------------------------
+# -- what a failure means ---------------------------------------------------------------------------------------------
 
 
 def read_failure(response: HttpResponse) -> Failure:

@@ -1,7 +1,7 @@
-"""Our instructions as TwiML. Pure.
+"""Instructions as TwiML documents. Pure; written with `gateway.xml`, not with the library's builder.
 
 Every document says where Twilio goes when the step is over: `action` of the verb that may end in several ways, and a
-<Redirect> after what just runs through. The caller is never left with a document that ends in silence.
+`<Redirect>` after what just runs through. The caller is never left with a document that ends in silence.
 
 Source: Twilio docs "TwiML for Programmable Voice" (https://www.twilio.com/docs/voice/twiml, read 2026-11).
 """

@@ -1,4 +1,4 @@
-"""What Twilio tells of an account and its numbers. Pure.
+"""The account and its numbers, as Twilio's REST API lists them. Pure.
 
 Source: Twilio docs "Account resource" (https://www.twilio.com/docs/iam/api/account) and "IncomingPhoneNumber resource"
 (https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource), read 2026-11.

@@ -1,8 +1,8 @@
-"""Twilio's webhooks: the signature checked, the fields read. Pure; no vendor library.
+"""Twilio's webhooks: the signature over the URL and the fields, and what each request says. Pure; no vendor library.
 
-The signature covers the URL as configured at Twilio and the form's fields, and no time: a captured request verifies
-for ever, so what is accepted once must be remembered (`Verified.canonical`). Names and values are signed without
-separators, so every field that counts has a strict form, and may be there only once.
+No time is signed: a captured request verifies for ever, so what is accepted once must be remembered
+(`Verified.canonical`). Names and values are signed without separators, so every field that counts has a strict form,
+and may be there only once.
 
 Source: Twilio docs "Webhooks security" (https://www.twilio.com/docs/usage/webhooks/webhooks-security), "TwiML: request
 parameters" (https://www.twilio.com/docs/voice/twiml), "Call resource: status callback"
@@ -67,7 +67,7 @@ class Keys:
     shared_key_secret: str | None = field(default=None, repr=False)
 
 
-# -- verifying ------------------------------------------------------------------------------------------------------
+# -- the signature ----------------------------------------------------------------------------------------------------
 
 
 def verify(request: WebhookRequest, keys: Keys) -> Verified:
@@ -147,7 +147,7 @@ def _check_body_hash(request: WebhookRequest) -> None:
         raise WebhookRejected(RejectionReason.BAD_SIGNATURE, "the body is not the one that was signed")
 
 
-# -- reading --------------------------------------------------------------------------------------------------------
+# -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
@@ -163,7 +163,7 @@ def read(hook: Hook, request: WebhookRequest) -> list[CallEvent]:
     return [reader(fields, request, _base(fields))]
 
 
-def _voice_request(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _answer(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     """The inbound call, or the answer of an outbound one: Twilio asks what to do."""
     return replace(
         _with_status(base, fields),
@@ -174,7 +174,7 @@ def _voice_request(fields: Fields, request: WebhookRequest, base: CallEvent) -> 
     )
 
 
-def _action_request(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _step_over(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     """A step is over. A caller who hung up during it is reported here too, and wants nothing more."""
     event = _with_status(base, fields)
     dial_status = _text(fields, "DialCallStatus")
@@ -191,7 +191,7 @@ def _action_request(fields: Fields, request: WebhookRequest, base: CallEvent) ->
     )
 
 
-def _fallback_request(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _fallback(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     """Twilio could not use our answer. That the fields ErrorCode and ErrorUrl come along is unconfirmed."""
     failed = _text(fields, "ErrorCode") + " " + _text(fields, "ErrorUrl")
     return replace(
@@ -203,10 +203,10 @@ def _fallback_request(fields: Fields, request: WebhookRequest, base: CallEvent) 
     )
 
 
-def _status_callback(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _progress(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     step_token = _step_token(request)
     if "StreamEvent" in fields:
-        return _stream_callback(fields, request, base, step_token)
+        return _stream(fields, request, base, step_token)
     status = _required(fields, "CallStatus").lower()
     known = replace(
         base,
@@ -216,11 +216,11 @@ def _status_callback(fields: Fields, request: WebhookRequest, base: CallEvent) -
         step_token=step_token,
     )
     if base.is_child_leg or step_token:
-        return _child_progress(fields, known, status)
+        return _child_leg(fields, known, status)
     return _with_status(known, fields)
 
 
-def _child_progress(fields: Fields, known: CallEvent, status: str) -> CallEvent:
+def _child_leg(fields: Fields, known: CallEvent, status: str) -> CallEvent:
     """A leg that <Dial> made. The call's own leg goes along, as a second way to find the call."""
     outcome = CHILD_STATUS.get(status)
     parent = _optional_sid(fields, "ParentCallSid", "CA")
@@ -234,9 +234,7 @@ def _child_progress(fields: Fields, known: CallEvent, status: str) -> CallEvent:
     )
 
 
-def _stream_callback(
-    fields: Fields, request: WebhookRequest, base: CallEvent, step_token: str | None
-) -> CallEvent:
+def _stream(fields: Fields, request: WebhookRequest, base: CallEvent, step_token: str | None) -> CallEvent:
     """The media socket's progress: about the step, never about the call."""
     word = _required(fields, "StreamEvent")
     outcome = STREAM_EVENT.get(word)
@@ -253,7 +251,7 @@ def _stream_callback(
     )
 
 
-def _machine_verdict(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _machine(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     """Asynchronous machine detection. It may come after the end of a short call; it carries no status and no time."""
     word = _required(fields, "AnsweredBy").lower()
     return replace(
@@ -266,7 +264,7 @@ def _machine_verdict(fields: Fields, request: WebhookRequest, base: CallEvent) -
     )
 
 
-def _recording_callback(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
+def _recording(fields: Fields, request: WebhookRequest, base: CallEvent) -> CallEvent:
     status = _required(fields, "RecordingStatus").lower()
     ref = _required_sid(fields, "RecordingSid", "RE")
     source = _text(fields, "RecordingSource")
@@ -296,12 +294,12 @@ def _recording_callback(fields: Fields, request: WebhookRequest, base: CallEvent
 
 
 _READERS: Final[Mapping[Hook, Callable[[Fields, WebhookRequest, CallEvent], CallEvent]]] = {
-    Hook.ANSWER: _voice_request,
-    Hook.NEXT: _action_request,
-    Hook.FALLBACK: _fallback_request,
-    Hook.STATUS: _status_callback,
-    Hook.AMD: _machine_verdict,
-    Hook.RECORDING: _recording_callback,
+    Hook.ANSWER: _answer,
+    Hook.NEXT: _step_over,
+    Hook.FALLBACK: _fallback,
+    Hook.STATUS: _progress,
+    Hook.AMD: _machine,
+    Hook.RECORDING: _recording,
 }
 
 
@@ -372,7 +370,7 @@ def _attestation(fields: Fields) -> str | None:
     return ATTESTATION.get(_text(fields, "StirVerstat")) or STIR_STATUS.get(_text(fields, "StirStatus"))
 
 
-# -- fields ---------------------------------------------------------------------------------------------------------
+# -- fields -----------------------------------------------------------------------------------------------------------
 
 
 def _fields(request: WebhookRequest) -> Fields:
