@@ -30,6 +30,7 @@ def pipecat_is_there() -> None:
 def bench(request: pytest.FixtureRequest, tmp_path: Path, pipecat_is_there: None) -> Iterator[Bench]:
     """A whole gateway for one carrier, at the pace of a real call: the agent's pipeline has a clock of its own."""
     with open_bench(request.param, tmp_path, speed=1) as opened:
+        opened.gw.services.prepare_providers()  # as `gateway serve` does at its start: no call waits for a library
         yield opened
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -105,19 +106,33 @@ def test_an_outbound_call_brings_its_variables(
 
 
 def test_an_interruption_takes_back_what_was_not_played(bench: Bench, page: PageAgent) -> None:
+    from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams
+
     page.names["Echo"] = talkative()
+    # half a second at a time, so that there is something to take back
+    page.names["FastAPIWebsocketParams"] = partial(FastAPIWebsocketParams, audio_out_10ms_chunks=50)
     ringing = bench.ring(caller=Caller(talk_s=5, keys="1444442"))
     bench.ended(bench.the_call(ringing))
     wire = page.wire()
     assert CLEARS[bench.provider] in wire.events()
     size, _ = heard_audio(ringing)
-    assert 0 < size < len(wire.said()), "the rest would have been played long before the caller hung up"
+    assert 0 < size < len(wire.said()) - 800, "the rest would have been played before the caller hung up"
+    assert_understood(bench)
+
+
+def test_the_last_words_are_heard_before_the_agent_hangs_up(bench: Bench, page: PageAgent) -> None:
+    page.names["Echo"] = talkative()
+    ringing = bench.ring(caller=Caller(keys="13"))
+    call = bench.ended(bench.the_call(ringing))
+    assert call.end_reason.who is EndedBy.US, bench.story()
+    size, _ = heard_audio(ringing)
+    assert 24_000 - 800 < size <= 24_000, "three seconds but for the last moment"
     assert_understood(bench)
 
 
 def talkative() -> type:
-    """Return a processor that speaks for three seconds at the key 1 and stops at the key 2, as when interrupted."""
-    from pipecat.frames.frames import InputAudioRawFrame, InputDTMFFrame, OutputAudioRawFrame
+    """Return a processor that at key 1 speaks for three seconds, at 2 is interrupted, at 3 hangs up."""
+    from pipecat.frames.frames import EndWorkerFrame, InputAudioRawFrame, InputDTMFFrame, OutputAudioRawFrame
     from pipecat.processors.frame_processor import FrameProcessor
 
     class Talkative(FrameProcessor):
@@ -125,10 +140,13 @@ def talkative() -> type:
             await super().process_frame(frame, direction)
             if not isinstance(frame, InputAudioRawFrame):
                 await self.push_frame(frame, direction)
-            if isinstance(frame, InputDTMFFrame) and frame.button.value == "1":
-                await self.push_frame(OutputAudioRawFrame(b"\x00\x40\x00\xc0" * 12000, 8000, 1))
-            if isinstance(frame, InputDTMFFrame) and frame.button.value == "2":
-                await self.broadcast_interruption()
+            match frame.button.value if isinstance(frame, InputDTMFFrame) else "":
+                case "1":
+                    await self.push_frame(OutputAudioRawFrame(b"\x00\x40\x00\xc0" * 12000, 8000, 1))
+                case "2":
+                    await self.broadcast_interruption()
+                case "3":
+                    await self.push_frame(EndWorkerFrame())
 
     return Talkative
 
