@@ -9,6 +9,7 @@ from gateway.errors import NotFound, ValidationError
 from gateway.journaling import note
 from gateway.models import Analysis, Call
 from gateway.notifying import EventType, GatewayEvent
+from gateway.publishing import announce
 from gateway.services import Services
 from gateway.store import analyses, calls
 
@@ -35,7 +36,9 @@ def put_analysis(services: Services, workspace_id: str, call_id: str, analysis: 
         after = replace(before, sequence=before.sequence + 1, updated_at=now)
         after = calls.save_call(tx, after, expected_version=before.version)
         note(tx, after, "analysis stored", now, detail=f"{len(analysis.transcript)} lines")
-    services.notifier.fire([GatewayEvent(type=EventType.ANALYZED, call=after, occurred_at=now)])
+        fired = [GatewayEvent(type=EventType.ANALYZED, call=after, occurred_at=now)]
+        announce(tx, fired)
+    services.notifier.fire(fired)
     return after
 
 

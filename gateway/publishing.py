@@ -7,32 +7,38 @@ fired after the commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from gateway.ids import new_id
-from gateway.models import Call
+from gateway.models import AnalysisSummary, Call
 from gateway.notifying import GatewayEvent, changes
 from gateway.showing import call_document, time_text
-from gateway.store import Tx, outbox
+from gateway.store import Tx, analyses, outbox
 from gateway.store.rows import Notification
 
 LARGEST_PAYLOAD: Final = 20_000  # bytes (R67)
-_LEFT_OUT_WHEN_LARGE: Final = ("variables", "context", "call_settings")
+_LEFT_OUT_WHEN_LARGE: Final = ("variables", "context", "call_settings", "summary")
 
 
 def publish(tx: Tx, before: Call | None, after: Call, at: datetime) -> list[GatewayEvent]:
     """Write the events that turn `before` into `after` to the outbox and return them, to be fired after the commit."""
     events = changes(before, after, at)
-    for event in events:
-        outbox.add_notification(tx, _notification(event))
+    announce(tx, events)
     return events
 
 
-def _notification(event: GatewayEvent) -> Notification:
+def announce(tx: Tx, events: Sequence[GatewayEvent]) -> None:
+    """Write events to the outbox, with what is known of their calls by now."""
+    found = analyses.analyses_of(tx, {event.call.id for event in events})
+    for event in events:
+        outbox.add_notification(tx, _notification(event, found.get(event.call.id)))
+
+
+def _notification(event: GatewayEvent, analysis: AnalysisSummary | None) -> Notification:
     call = event.call
-    document = {**call_document(call), "sequence": event.sequence}
+    document = {**call_document(call, analysis), "sequence": event.sequence}
     return Notification(
         id="evt_" + new_id().replace("-", ""),
         workspace_id=call.workspace_id,
