@@ -110,5 +110,8 @@ def dial_outcome(error: Exception) -> DialOutcome:
 
 
 def translated() -> AbstractContextManager[None]:
-    """Raise what the SDK and the transport raise as ProviderError. Plivo's 401 and some 404 are not in its own form."""
+    """Raise what the SDK and the transport raise as ProviderError, a 4xx in any format as the carrier's refusal.
+
+    That Plivo's 401 and 404 come in its whole form, with an `api_id`, is unconfirmed.
+    """
     return outcomes.translated(NAME, believes_foreign=True)

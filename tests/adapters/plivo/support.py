@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from gateway.interface import CallbackUrls, DialRequest, LegRef, LiveCall, WebhookRequest
-from gateway.status import Direction
+from gateway.interface import LegRef
 from gateway.transport import HttpRequest, HttpResponse
 from providers.plivo import PlivoProvider
+from tests.adapters import kit
+from tests.adapters.kit import ATTEMPT, DIAL, GATEWAY, STEP, live_call, reply
+from tests.adapters.kit import form_webhook as webhook
+
+__all__ = ["ATTEMPT", "DIAL", "GATEWAY", "STEP", "reply", "webhook"]
 
 ACCOUNT = "MAEXAMPLE0000000TEST"
 SUB_ACCOUNT = "SAEXAMPLE0000000TEST"
@@ -19,67 +22,15 @@ REQUEST = "7d0a4c1e-5b0f-4c77-9a55-0c1f6d1b2a10"
 CHILD = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 RECORDING = "c2186400-7c90-4f1e-9c11-52e5a2f1d0aa"
 STREAM = "20170ada-f610-433b-8758-c02a2aab3662"
-STEP = "5" * 32
-ATTEMPT = "a" * 32
 SECRETS = {"auth_id": ACCOUNT, "auth_token": TOKEN}
-GATEWAY = "https://gw.example.net/voice/k3y"
 API = f"https://api.plivo.com/v1/Account/{ACCOUNT}"
 
-URLS = CallbackUrls(
-    answer=f"{GATEWAY}/answer/{ATTEMPT}",
-    status=f"{GATEWAY}/status/{ATTEMPT}",
-    amd=f"{GATEWAY}/amd/{ATTEMPT}",
-    recording=f"{GATEWAY}/recording/{ATTEMPT}",
-    fallback=f"{GATEWAY}/fallback",
-    events=f"{GATEWAY}/events/{ATTEMPT}",
-)
-DIAL = DialRequest(
-    call_id="call-1",
-    to="+14155550100",
-    caller_id="+12125550123",
-    attempt_token=ATTEMPT,
-    command_id="0190a1b2-0000-7000-8000-000000000000",
-    join_timeout_s=30,
-    max_duration_s=1800,
-    urls=URLS,
-)
-LIVE = LiveCall(
-    call_id="call-1",
-    leg_id=CALL,
-    direction=Direction.INBOUND,
-    answered=False,
-    to="+14155550100",
-    from_number="+12125550123",
-    step_token=STEP,
-    next_url=f"{GATEWAY}/next/{STEP}",
-    status_url=f"{GATEWAY}/status",
-    recording_url=f"{GATEWAY}/recording",
-    events_url=f"{GATEWAY}/events",
-)
+LIVE = live_call(CALL)
 REF = LegRef(leg_id=CALL)
 
 
-class StubTransport:
-    """Gives the answers in their order (an exception is raised) and keeps the requests."""
-
-    def __init__(self, *answers: HttpResponse | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[HttpRequest] = []
-
-    def send(self, request: HttpRequest) -> HttpResponse:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def json(self, index: int = -1) -> Any:
-        """Return a request's body."""
-        return json.loads(self.requests[index].body)
-
-    def query(self, index: int = -1) -> dict[str, list[str]]:
-        """Return the fields of a request's query."""
-        return parse_qs(urlsplit(self.requests[index].url).query, keep_blank_values=True)
+class StubTransport(kit.StubTransport):
+    """Knows where the account is."""
 
     @property
     def lines(self) -> list[str]:
@@ -98,13 +49,6 @@ def provider(*answers: HttpResponse | Exception, **more: str) -> tuple[PlivoProv
     """Return an adapter over a stub transport, with `more` secrets."""
     transport = StubTransport(*answers)
     return PlivoProvider(SECRETS | more, transport=transport), transport
-
-
-def reply(status: int, body: Any = None, **headers: str) -> HttpResponse:
-    """Return an answer with a JSON body; `headers` are named with underscores."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return HttpResponse(status=status, headers=named, body=content)
 
 
 def fault(status: int, error: str = "no", **headers: str) -> HttpResponse:
@@ -195,16 +139,3 @@ def inbound(**changes: str) -> dict[str, str]:
         "SessionStart": "2026-03-04 09:15:02.000000",
         "To": "14155550100",
     } | changes
-
-
-def webhook(
-    fields: dict[str, str] | list[tuple[str, str]] | bytes, token: str | None = None, query: str = ""
-) -> WebhookRequest:
-    """Return an unsigned webhook with a form; what the reading functions take."""
-    return WebhookRequest(
-        method="POST",
-        url=f"{GATEWAY}/hook{query}",
-        headers=(("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),),
-        body=fields if isinstance(fields, bytes) else urlencode(fields).encode(),
-        token=token,
-    )

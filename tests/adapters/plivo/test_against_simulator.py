@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import pytest
@@ -26,7 +25,6 @@ from gateway.instructions import (
     TakeMessage,
 )
 from gateway.interface import (
-    CallbackUrls,
     CallEvent,
     DialQuery,
     DialRequest,
@@ -35,6 +33,7 @@ from gateway.interface import (
     LegRef,
     LiveCall,
     StepOutcome,
+    WebhookReply,
     WebhookRequest,
 )
 from gateway.status import CallFacts, CallStatus, Direction, EndCause, RejectAs, Resolution, resolve
@@ -51,9 +50,9 @@ from providers.simulator import (
     Unreachable,
     Voicemail,
 )
+from tests.adapters.kit import ATTEMPT, DIAL, Listener, callback_urls, live_call
 
 OURS, THEIRS, OTHER = "+14155550100", "+14155550123", "+14155550177"
-ATTEMPT = "a" * 32
 
 
 class Desk:
@@ -71,71 +70,37 @@ class Desk:
         self.refused: list[RejectionReason] = []
 
     def __enter__(self) -> Self:
-        desk = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                desk._take(self)
-
-            def log_message(self, *args: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._listener = Listener(self._take)
+        self._listener.__enter__()
         self.sim.configure_number(OURS, voice_url=self.url("answer"), status_url=self.url("status"))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        self._listener.__exit__()
 
     def url(self, tail: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/voice/k3y/{tail}"
+        return f"{self._listener.url}/{tail}"
 
-    def _take(self, http: BaseHTTPRequestHandler) -> None:
-        hook, _, token = http.path.removeprefix("/voice/k3y/").partition("?")[0].partition("/")
-        request = WebhookRequest(
-            method=http.command,
-            url=f"http://127.0.0.1:{self._server.server_port}{http.path}",
-            headers=tuple(http.headers.items()),
-            body=http.rfile.read(int(http.headers.get("Content-Length", 0))),
-            token=token or None,
-        )
-        status, kind, body = 200, "text/plain", b""
+    def _take(self, hook: Hook, request: WebhookRequest) -> WebhookReply:
         try:
             self.plivo.verify_webhook(request)
-            events = self.plivo.read_webhook(Hook(hook), request)
+            events = self.plivo.read_webhook(hook, request)
         except WebhookRejected as refused:
             self.refused.append(refused.reason)
-            status, events = refused.http_status, []
+            return WebhookReply(status=refused.http_status)
         self.events.extend(events)
         for event in events:
             if event.wants_instruction:
-                reply = self.plivo.answer(self.live(event), self.plan.pop(0) if self.plan else HangUp())
-                kind, body = reply.content_type, reply.body
-        http.send_response(status)
-        http.send_header("Content-Type", kind)
-        http.send_header("Content-Length", str(len(body)))
-        http.end_headers()
-        http.wfile.write(body)
+                return self.plivo.answer(self.live(event), self.plan.pop(0) if self.plan else HangUp())
+        return WebhookReply()
 
     def live(self, event: CallEvent) -> LiveCall:
-        step = f"step{len(self.plan)}"
-        live = LiveCall(
-            call_id="call-1",
-            leg_id=event.leg_id,
+        live = replace(
+            live_call(event.leg_id, self._listener.url, f"step{len(self.plan)}"),
             direction=event.direction or Direction.OUTBOUND,
             answered=event.facts.answered,
             to=event.to or "",
             from_number=event.from_number or "",
-            step_token=step,
-            next_url=self.url(f"next/{step}"),
-            status_url=self.url("status"),
-            recording_url=self.url("recording"),
-            events_url=self.url("events"),
             caller_id=OURS,
         )
         return replace(live, **self.live_changes)
@@ -143,19 +108,8 @@ class Desk:
     # -- what a test asks
 
     def request(self, **changes: Any) -> DialRequest:
-        urls = {
-            name: self.url(f"{name}/{ATTEMPT}") for name in ("answer", "status", "amd", "recording", "events")
-        }
-        request = DialRequest(
-            call_id="call-1",
-            to=THEIRS,
-            caller_id=OURS,
-            attempt_token=ATTEMPT,
-            command_id="0190a1b2-0000-7000-8000-000000000000",
-            join_timeout_s=20,
-            max_duration_s=600,
-            urls=CallbackUrls(**urls, fallback=self.url("fallback")),
-        )
+        urls = callback_urls(self._listener.url)
+        request = replace(DIAL, to=THEIRS, caller_id=OURS, join_timeout_s=20, max_duration_s=600, urls=urls)
         return replace(request, **changes)
 
     def dial(self, **changes: Any) -> LegRef:

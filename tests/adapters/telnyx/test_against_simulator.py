@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -34,6 +33,7 @@ from gateway.interface import (
     Hook,
     LegRef,
     StepOutcome,
+    WebhookReply,
     WebhookRequest,
 )
 from gateway.status import CallFacts, CallStatus, Direction, EndCause, resolve
@@ -50,6 +50,7 @@ from providers.simulator import (
     Voicemail,
 )
 from providers.telnyx import TelnyxProvider
+from tests.adapters.kit import Listener
 from tests.adapters.telnyx.bench import dial_request, live_call
 
 OURS, CALLEE, OTHER, CALLER = "+14155550100", "+14155550123", "+14155550177", "+12125550123"
@@ -71,12 +72,17 @@ class Core:
     steps: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def receive(self, request: WebhookRequest) -> None:
-        self.telnyx.verify_webhook(request)
-        (event,) = self.telnyx.read_webhook(Hook.EVENTS, request)
+    def take(self, hook: Hook, request: WebhookRequest) -> WebhookReply:
+        try:
+            self.telnyx.verify_webhook(request)
+            (event,) = self.telnyx.read_webhook(hook, request)
+        except BaseException as failure:  # shown by the test, in its own thread
+            self.failures.append(failure)
+            return WebhookReply()
         with self.lock:
             self.events.append(event)
         threading.Thread(target=self._act, args=(event,), daemon=True).start()
+        return WebhookReply()
 
     def _act(self, event: CallEvent) -> None:
         try:
@@ -153,45 +159,10 @@ def core() -> Iterator[Core]:
         secrets = {**account.secrets, "connection_id": str(account.connection_id)}
         telnyx = TelnyxProvider(secrets, base_url=sim.base_url("telnyx"))
         core = Core(telnyx, sim)
-        with serving(core) as url:
-            core.url = url
-            sim.configure_application(account, webhook_url=url)
+        with Listener(core.take) as listener:
+            core.url = f"{listener.url}/events"
+            sim.configure_application(account, webhook_url=core.url)
             yield core
-
-
-class serving:  # noqa: N801 - reads as a verb
-    """Serve the core's events route on loopback."""
-
-    def __init__(self, core: Core) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                token = self.path.removeprefix("/events").strip("/") or None
-                request = WebhookRequest(
-                    method="POST", url="", headers=tuple(self.headers.items()), body=body, token=token
-                )
-                try:
-                    core.receive(request)
-                except BaseException as failure:  # shown by the test, in its own thread
-                    core.failures.append(failure)
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-
-    def __enter__(self) -> str:
-        self.thread.start()
-        return f"http://127.0.0.1:{self.server.server_port}/events"
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
 
 
 S = CallStatus

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -22,15 +21,14 @@ from gateway.instructions import (
     TakeMessage,
 )
 from gateway.interface import (
-    CallbackUrls,
     CallEvent,
     DialQuery,
     DialRequest,
     DialResult,
     Hook,
     LegRef,
-    LiveCall,
     StepOutcome,
+    WebhookReply,
     WebhookRequest,
 )
 from gateway.status import AnsweredBy, CallFacts, CallStatus, Direction, EndCause, RejectAs, resolve
@@ -47,58 +45,42 @@ from providers.simulator import (
     Voicemail,
 )
 from providers.twilio import TwilioProvider
-from tests.adapters.twilio.support import DIAL
+from tests.adapters.kit import DIAL, Listener, callback_urls, live_call
 
 OURS, PERSON, OTHER = "+14155550100", "+12125550123", "+13105550199"
 Plan = Callable[[int], Instruction]
 
 
-class Customer(ThreadingHTTPServer):
+class Customer:
     """Our side: every webhook goes through the adapter; the n-th wish for an instruction gets `plan(n)`."""
 
-    daemon_threads = True
-
     def __init__(self, adapter: TwilioProvider) -> None:
-        super().__init__(("127.0.0.1", 0), _Webhook)
         self.adapter = adapter
+        self.url = ""
         self.plan: Plan = lambda _: HangUp()
         self.events: list[CallEvent] = []
         self.direction = Direction.OUTBOUND
         self.record = False
         self._lock = threading.Lock()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def take(self, request: WebhookRequest) -> tuple[str, bytes]:
-        """Return content type and body of the answer."""
+    def take(self, hook: Hook, request: WebhookRequest) -> WebhookReply:
         self.adapter.verify_webhook(request)
-        hook = Hook(request.url.removeprefix(self.url).split("/")[1].partition("?")[0])
         (event,) = self.adapter.read_webhook(hook, request)
         with self._lock:
             asked = sum(known.wants_instruction for known in self.events)
             self.events.append(event)
         if not event.wants_instruction:
-            return "text/plain", b""
-        step = f"{asked:032d}"
-        live = LiveCall(
-            call_id="c",
-            leg_id=event.leg_id,
+            return WebhookReply()
+        live = replace(
+            live_call(event.leg_id, self.url, f"{asked:032d}"),
             direction=self.direction,
             answered=event.facts.answered,
             to=event.to or "",
             from_number=event.from_number or "",
-            step_token=step,
-            next_url=f"{self.url}/next/{step}",
-            status_url=f"{self.url}/status",
-            recording_url=f"{self.url}/recording",
-            events_url=f"{self.url}/events",
             caller_id=OURS,
             record=self.record and asked == 0,
         )
-        reply = self.adapter.answer(live, self.plan(asked))
-        return reply.content_type, reply.body
+        return self.adapter.answer(live, self.plan(asked))
 
     @property
     def facts(self) -> CallFacts:
@@ -116,30 +98,6 @@ class Customer(ThreadingHTTPServer):
         return [event.step.outcome for event in self.events if event.step]
 
 
-class _Webhook(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, Customer)
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        path = self.path.partition("?")[0].split("/")
-        request = WebhookRequest(
-            method="POST",
-            url=server.url + self.path,
-            headers=tuple(self.headers.items()),
-            body=body,
-            token=path[2] if len(path) > 2 else None,
-        )
-        kind, answer = server.take(request)
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
-
-
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     with Simulator(speed=40) as running:
@@ -151,23 +109,15 @@ def customer(sim: Simulator) -> Iterator[Customer]:
     account = sim.add_account("twilio")
     sim.add_number(account, OURS)
     adapter = TwilioProvider(account.secrets, base_url=sim.base_url("twilio"))
-    with Customer(adapter) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+    running = Customer(adapter)
+    with Listener(running.take) as listener:
+        running.url = listener.url
         sim.configure_number(OURS, voice_url=f"{running.url}/answer", status_url=f"{running.url}/status")
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def dial_request(customer: Customer, **changes: object) -> DialRequest:
-    urls = {
-        hook: f"{customer.url}/{hook}/{'a' * 32}"
-        for hook in ("answer", "status", "amd", "recording", "events")
-    }
-    request = replace(
-        DIAL, to=PERSON, caller_id=OURS, urls=CallbackUrls(**urls, fallback=f"{customer.url}/fallback")
-    )
+    request = replace(DIAL, to=PERSON, caller_id=OURS, urls=callback_urls(customer.url))
     return replace(request, join_timeout_s=20, **changes)  # type: ignore[arg-type]
 
 
