@@ -454,6 +454,19 @@ def test_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
         assert other.connections == 0
 
 
+def test_every_status_is_told_as_it_is_and_interim_ones_are_no_answer() -> None:
+    told = {}
+    egress = local()
+    with FaultServer(reply(200)) as server:
+        for status in range(100, 600):
+            server.script = reply(status)
+            try:
+                told[status] = egress.post(server.url, {}, b"{}").status
+            except NoAnswer:
+                told[status] = 0
+    assert told == {status: 0 if status in (100, 102, 103) else status for status in range(100, 600)}
+
+
 @pytest.mark.parametrize(
     ("script", "status"),
     [

@@ -1,0 +1,123 @@
+"""Long checks of outgoing events, run short by the tests and long by `make proof`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+from datetime import UTC, datetime, timedelta
+
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from gateway import delivering, endpoints
+from gateway.models import DEFAULT_WORKSPACE, WebhookEndpoint
+from tests.outkit import URL, Post, Sent
+
+OTHER = "another-tenant"
+
+
+def a_secret() -> str:
+    return "whsec_" + base64.b64encode(os.urandom(32)).decode()
+
+
+def is_accepted(secret: str, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        Webhook(secret).verify(body, headers)
+    except (WebhookVerificationError, ValueError):  # ValueError: not even of the form that it reads
+        return False
+    return True
+
+
+def accepted_mutants(count: int, seed: int) -> int:
+    """Change one thing of a signed event at random, `count` times; return how many the package still accepts."""
+    rng = random.Random(seed)
+    now = datetime.now(UTC)
+    body = json.dumps({"type": "call.ended", "data": {"id": "4f1c", "n": 12}})
+    secret, other = a_secret(), a_secret()
+    headers = delivering.signed_headers([secret], "evt_018f4e0c", body, now)
+    assert is_accepted(secret, body.encode(), dict(headers))
+    accepted = 0
+    for _ in range(count):
+        changed_body, changed, used = bytearray(body.encode()), dict(headers), secret
+        kind = rng.choice(("byte", "cut", "add", "id", "timestamp", "signature", "secret"))
+        if kind == "byte":
+            changed_body[rng.randrange(len(changed_body))] ^= 1 << rng.randrange(7)
+        elif kind == "cut":
+            del changed_body[rng.randrange(len(changed_body)) :]
+        elif kind == "add":
+            changed_body.insert(rng.randrange(len(changed_body) + 1), rng.randrange(32, 127))
+        elif kind == "id":
+            changed["webhook-id"] = _changed(rng, changed["webhook-id"])
+        elif kind == "timestamp":
+            changed["webhook-timestamp"] = str(
+                int(changed["webhook-timestamp"]) + rng.choice((-200, -1, 1, 99))
+            )
+        elif kind == "signature":
+            changed["webhook-signature"] = "v1," + _changed(rng, changed["webhook-signature"][3:-2]) + "A="
+        else:
+            used = other
+        accepted += is_accepted(used, bytes(changed_body), changed)
+    return accepted
+
+
+def _changed(rng: random.Random, text: str) -> str:
+    place = rng.randrange(len(text))
+    return text[:place] + ("b" if text[place] == "a" else "a") + text[place + 1 :]
+
+
+def walk_two_tenants(post: Post, *, steps: int, seed: int) -> int:
+    rng = random.Random(seed)
+    kinds = ("call.ringing", "call.ended", "call.failed")
+    held: dict[str, WebhookEndpoint] = {}
+    owner_of_event: dict[str, tuple[str, str]] = {}
+    checked = 0
+
+    def react(sent: Sent) -> int:
+        nonlocal checked
+        workspace, kind = owner_of_event[sent.id]
+        now = [e for e in held.values() if e.url == sent.url and e.is_enabled and e.wants(kind)]
+        assert [e.workspace_id for e in now] == [workspace], (sent, now)
+        checked += 1
+        return rng.choice((200, 200, 500))
+
+    def types() -> list[str]:
+        return rng.sample(kinds, rng.randint(0, 3))
+
+    post.react(react)
+    for step in range(steps):
+        workspace = rng.choice((DEFAULT_WORKSPACE, OTHER))
+        mine = [e for e in held.values() if e.workspace_id == workspace]
+        action = rng.choice(
+            ("create", "event", "event", "event", "change", "move", "switch", "remove", "round")
+        )
+        if action == "create" and len(mine) < 4:
+            made = post.endpoint(f"{URL}/{step}", event_types=types(), workspace_id=workspace)
+            held[made.id] = made
+        elif action == "event":
+            event = post.event(rng.choice(kinds), workspace_id=workspace)
+            owner_of_event[event.id] = (workspace, event.type)
+        elif action == "round":
+            post.clock.move(timedelta(seconds=rng.choice((0, 6, 600))))
+            post.round(limit=rng.randint(1, 10))
+        elif mine:
+            each = rng.choice(mine)
+            held.pop(each.id)
+            if action == "change":
+                each = endpoints.change_endpoint(
+                    post.services, each.id, event_types=types(), workspace_id=workspace
+                )
+            elif action == "move":
+                each = endpoints.change_endpoint(
+                    post.services, each.id, url=f"{URL}/{step}", workspace_id=workspace
+                )
+            elif action == "switch":
+                switch = endpoints.disable_endpoint if each.is_enabled else endpoints.enable_endpoint
+                each = switch(post.services, each.id, workspace_id=workspace)
+            if action == "remove":
+                endpoints.remove_endpoint(post.services, each.id, workspace_id=workspace)
+            else:
+                held[each.id] = each
+    assert checked > steps // 20
+    return checked
