@@ -35,7 +35,7 @@ class Urls:
             status=self.hook(key, Hook.STATUS, token),
             amd=self.hook(key, Hook.AMD, token),
             recording=self.hook(key, Hook.RECORDING, token),
-            fallback=self.hook(key, Hook.FALLBACK),
+            fallback=self.hook(key, Hook.FALLBACK, token),
             events=self.hook(key, Hook.EVENTS, token),
         )
 

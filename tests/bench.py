@@ -216,6 +216,7 @@ def open_bench(
                     **({"connection_id": account.connection_id} if provider == "telnyx" else {}),
                 }
                 credential = gw.credentials.add(provider, **secrets)
+                gw.services.prepare_providers()  # a vendor's library takes seconds on a busy machine: callers give up
                 bench = Bench(
                     provider=provider,
                     sim=sim,

@@ -37,6 +37,7 @@ ROUTES: Final = {
     "/<key>/recording/<token>": Hook.RECORDING,
     "/<key>/next/<token>": Hook.NEXT,
     "/<key>/fallback": Hook.FALLBACK,
+    "/<key>/fallback/<token>": Hook.FALLBACK,
     "/<key>/events": Hook.EVENTS,
     "/<key>/events/<token>": Hook.EVENTS,
 }

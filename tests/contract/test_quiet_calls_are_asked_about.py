@@ -159,7 +159,7 @@ def test_a_live_call_is_not_closed(bench: Bench, clock: Clock) -> None:
 
 def test_a_call_that_was_just_placed_is_not_closed_by_asking(bench: Bench) -> None:
     bench.sim.script(CALLEE, NoAnswer())
-    call = bench.place()
+    call = bench.place(join_timeout="2m")
     bench.gw.reconcile()
     assert not bench.gw.calls.get(call.id).status.is_final, bench.story()
 
