@@ -55,6 +55,9 @@ _SUBSCRIBERS: Final = select(_e.id, _e.event_types).where(
 )
 _ADD_DELIVERY: Final = insert(delivery)
 _EVENT: Final = select(notification).where(_n.id == bindparam("id"))
+_LATEST: Final = (
+    select(_n.id).where(_n.workspace_id == bindparam("workspace_id")).order_by(_n.id.desc()).limit(1)
+)
 _EVENTS: Final = (
     select(notification)
     .where(_n.workspace_id == bindparam("workspace_id"), _n.id > bindparam("after"))
@@ -91,6 +94,12 @@ def find_notification(source: Reader, workspace_id: str, notification_id: str) -
     """Return an event of the workspace, or None."""
     row = source.one(_EVENT, {"id": notification_id})
     return None if row is None or row.workspace_id != workspace_id else _notification(row)
+
+
+def latest_notification_id(source: Reader, workspace_id: str) -> str:
+    """Return the id of the workspace's last event, from which a listener starts; "" when there is none."""
+    row = source.one(_LATEST, {"workspace_id": workspace_id})
+    return "" if row is None else str(row.id)
 
 
 def list_notifications(
