@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,13 @@ from gateway import Gateway
 from gateway.background import SENDERS, Courier
 from gateway.delivering import PER_ENDPOINT
 from gateway.egress import Egress, EgressPolicy
+from gateway.errors import StoreUnavailable
 from gateway.services import utc_now
 from gateway.settings import load_settings
-from gateway.store import Store
+from gateway.store import Store, outbox
 from gateway.store.rows import DeliveryState
-from tests.faultserver import FaultServer, drip_after, hang_after, reply
-from tests.outkit import Post, Receiver
+from tests.faultserver import Connection, FaultServer, drip_after, hang_after, reply
+from tests.outkit import Post, Receiver, put_event
 
 HOSTS = ("127.0.0.1",)
 
@@ -39,7 +42,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
 
 
 @contextmanager
-def running(post: Post, *, deadline_s: float = 60) -> Iterator[Courier]:
+def running(post: Post, *, deadline_s: float = 300) -> Iterator[Courier]:
     """A courier whose requests would hang for longer than the test waits."""
     courier = Courier(
         post.services, egress=Egress(EgressPolicy(allowed_hosts=HOSTS), total_timeout_s=deadline_s)
@@ -138,3 +141,44 @@ def test_serving_delivers_and_an_embedded_gateway_leaves_it_to_serving(tmp_path:
         second = post.event()
         gateway.services.wake()
         until(lambda: receiver.ids == [first.id, second.id])
+
+
+class Flaky:
+    """A store whose transactions fail for a while, as a database does that went away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.failures = 0
+
+    def transaction(self) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("the database is away")
+        return self._store.transaction()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_an_outcome_that_cannot_be_written_is_written_later_and_not_sent_again(post: Post) -> None:
+    flaky = Flaky(post.store)
+    post.services.store = flaky  # type: ignore[assignment]
+
+    def break_down(connection: Connection) -> None:
+        flaky.failures = 3
+        reply(200)(connection)
+
+    with FaultServer(break_down) as server, running(post):
+        post.endpoint(server.url)
+        post.event()
+        until(lambda: post.delivery().state is DeliveryState.DELIVERED)
+        assert flaky.failures == 0
+        assert len(server.posts) == 1
+
+
+def test_a_courier_forgets_what_is_over_for_thirty_days(post: Post) -> None:
+    old = put_event(post.store, at=utc_now() - timedelta(days=31))
+    new = put_event(post.store, at=utc_now() - timedelta(days=29))
+    with running(post):
+        until(lambda: outbox.find_notification(post.store, "default", old.id) is None)
+    assert outbox.find_notification(post.store, "default", new.id) == new
