@@ -226,6 +226,7 @@ def open_bench(
                     account=account,
                     credential=credential,
                 )
+                gw.services.prepare_providers()  # a vendor's library takes seconds on a loaded machine
                 gw.agents.put(Agent(id="echo", connect=Stream(agent.url)))
                 urls = gw.credentials.webhooks(credential)
                 for number in (OURS, UNASSIGNED):
