@@ -16,7 +16,7 @@ from gateway.interface import DialOutcome, DialRequest, DialResult, LegRef
 from gateway.registry import open_provider
 from gateway.transport import HttpRequest, HttpResponse, NotSent, OutcomeUnknown
 from tests.adapters.plivo import support as plivo
-from tests.adapters.telnyx import bench as telnyx
+from tests.adapters.telnyx import support as telnyx
 from tests.adapters.twilio import support as twilio
 
 TO, FROM, ATTEMPT = "+14155550187", "+12125550143", "c4n4ry" + "7" * 26

@@ -51,7 +51,7 @@ from providers.simulator import (
 )
 from providers.telnyx import TelnyxProvider
 from tests.adapters.kit import Listener
-from tests.adapters.telnyx.bench import dial_request, live_call
+from tests.adapters.telnyx.support import dial_request, live_call
 
 OURS, CALLEE, OTHER, CALLER = "+14155550100", "+14155550123", "+14155550177", "+12125550123"
 ATTEMPT = "0123456789abcdef0123456789abcdef"

@@ -17,7 +17,7 @@ from gateway.interface import CarrierNumber, DialQuery, FoundCall, LegRef
 from gateway.status import CallFacts, CallStatus, Direction, EndCause, resolve
 from gateway.transport import HttpRequest, HttpResponse, OutcomeUnknown
 from providers.telnyx import TelnyxProvider
-from tests.adapters.telnyx.bench import (
+from tests.adapters.telnyx.support import (
     ATTEMPT,
     CONNECTION,
     CONTROL_ID,

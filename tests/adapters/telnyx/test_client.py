@@ -13,7 +13,7 @@ from gateway.errors import ConfigurationError, MissingExtra, ValidationError
 from gateway.interface import DialResult, LegRef
 from gateway.registry import open_provider
 from providers.telnyx import TelnyxProvider
-from tests.adapters.telnyx.bench import (
+from tests.adapters.telnyx.support import (
     ATTEMPT,
     CONTROL_ID,
     OURS,

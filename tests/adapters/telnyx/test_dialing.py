@@ -11,7 +11,7 @@ from gateway.errors import ConfigurationError, ValidationError
 from gateway.interface import DialResult
 from gateway.status import EndCause
 from gateway.transport import HostRefused, HttpResponse, NotSent, OutcomeUnknown
-from tests.adapters.telnyx.bench import (
+from tests.adapters.telnyx.support import (
     API,
     ATTEMPT,
     CONNECTION,

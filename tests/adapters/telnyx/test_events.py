@@ -15,7 +15,7 @@ from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import Hook, StepOutcome, StepReport, UnmappedWord
 from gateway.status import Authority, CallFacts, Cost, Direction, Recording
 from providers.telnyx.vocabulary import EVENT
-from tests.adapters.telnyx.bench import (
+from tests.adapters.telnyx.support import (
     AT,
     ATTEMPT,
     CONNECTION,

@@ -23,7 +23,7 @@ from gateway.status import Direction, RejectAs
 from gateway.transport import HttpResponse, OutcomeUnknown
 from providers.telnyx.calls import command_id
 from providers.telnyx.instructions import commands
-from tests.adapters.telnyx.bench import (
+from tests.adapters.telnyx.support import (
     ATTEMPT,
     CONTROL_ID,
     OURS,

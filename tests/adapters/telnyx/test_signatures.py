@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import WebhookRequest
 from providers.telnyx import TelnyxProvider, webhooks
-from tests.adapters.telnyx.bench import EVENTS_URL, Script
+from tests.adapters.telnyx.support import EVENTS_URL, Script
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "telnyx"
 CASES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())

@@ -22,7 +22,7 @@ from gateway.status import (
     resolve,
 )
 from providers.telnyx import instructions, vocabulary
-from tests.adapters.telnyx.bench import read, spec
+from tests.adapters.telnyx.support import read, spec
 
 
 def words(text: str) -> list[str]:
