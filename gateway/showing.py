@@ -32,6 +32,7 @@ from gateway.models import (
     Credential,
     EventRecord,
     Number,
+    WebhookEndpoint,
 )
 from gateway.status import CallStatus, EndReason, Recording
 
@@ -181,6 +182,20 @@ def agent_document(agent: Agent) -> dict[str, Any]:
         "fallback": [step_document(step) for step in agent.fallback],
         "max_concurrent_calls": agent.max_concurrent_calls,
         "caller_id_strategy": agent.caller_id_strategy.value,
+    }
+
+
+def endpoint_document(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """Return a webhook endpoint without its secrets."""
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "event_types": list(endpoint.event_types),
+        "is_enabled": endpoint.is_enabled,
+        "disabled_reason": endpoint.disabled_reason,
+        "failing_since": time_text(endpoint.failing_since),
+        "created_at": time_text(endpoint.created_at),
+        "updated_at": time_text(endpoint.updated_at),
     }
 
 

@@ -1,4 +1,4 @@
-"""The Flask application that `gateway serve` runs: the voice blueprint and health."""
+"""The Flask application that `gateway serve` runs: the voice blueprint, the public API and health."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify
 
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.gateway import Gateway
+from gateway.web.api import api_blueprint
 from gateway.web.voice import voice_blueprint
 
 EXTENSION_KEY: Final = "telephony_gateway"
@@ -25,6 +26,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app = Flask(__name__)
     app.extensions[EXTENSION_KEY] = served
     app.register_blueprint(voice_blueprint(served), url_prefix=served.settings.webhook_prefix)
+    app.register_blueprint(api_blueprint(served))
     app.add_url_rule("/healthz", "healthz", lambda: jsonify(status="ok"))
     app.add_url_rule("/readyz", "readyz", lambda: _readiness(served))
     return app

@@ -1,0 +1,145 @@
+"""The one error body of the public API, and which error of the gateway is which answer.
+
+No answer holds a stack, a statement or a setting: what the client cannot mend is told in one general sentence with the
+request's id, under which the log has the rest (R85).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from flask import Response, g
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    GatewayError,
+    NotFound,
+    PaymentRequired,
+    ProviderError,
+    StoreUnavailable,
+    UnsupportedFeature,
+    ValidationError,
+)
+from gateway.showing import time_text
+
+log = logging.getLogger(__name__)
+
+CODES: Final[Mapping[int, str]] = {
+    400: "bad_request",
+    401: "unauthorized",
+    402: "payment_required",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    422: "validation_error",
+    429: "rate_limited",
+    500: "internal_error",
+    502: "provider_error",
+    503: "unavailable",
+}
+_LONGEST_MESSAGE: Final = 500
+
+
+class ApiError(Exception):
+    """An answer that is an error. `headers` go out with it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+
+
+def wrong_fields(errors: Sequence[tuple[str, str]]) -> ApiError:
+    """Return the answer to fields that are wrong: (field, what is accepted) of each."""
+    message = "; ".join(f"{field}: {text}" for field, text in errors)
+    details = {"fields": [{"field": field, "message": text} for field, text in errors]}
+    return ApiError(422, message, details=details)
+
+
+# The kinds that say what to do about them; the first that fits counts.
+_STATUS_OF: Final[Sequence[tuple[type[GatewayError], int]]] = (
+    (PaymentRequired, 402),
+    (NotFound, 404),
+    (Conflict, 409),
+    (UnsupportedFeature, 422),
+    (ProviderError, 502),
+)
+
+
+def answer_to(error: Exception) -> ApiError:
+    """Return the answer to whatever a request raised."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ValidationError):
+        return wrong_fields([(error.field, error.message)])
+    if isinstance(error, StoreUnavailable):
+        log.error("request %s: %s", request_id(), error)
+        return ApiError(
+            503,
+            "the gateway cannot store this now: try again",
+            headers={"Retry-After": str(error.retry_after_s)},
+        )
+    for kind, status in _STATUS_OF:
+        if isinstance(error, kind):
+            return ApiError(status, str(error))
+    if isinstance(error, ConfigurationError):
+        log.error("request %s: %s", request_id(), error)
+        return ApiError(503, "the gateway is not set up for this: its operator finds the reason in its log")
+    if isinstance(error, HTTPException) and error.code is not None and 400 <= error.code < 500:
+        return ApiError(error.code, error.description or error.name)
+    log.exception("request %s failed", request_id())
+    return ApiError(500, "internal error: its operator finds the reason in the gateway's log")
+
+
+def error_response(error: ApiError, meta: Mapping[str, str]) -> Response:
+    """Return an error as its response."""
+    shown = {
+        "code": CODES.get(error.status, "error"),
+        "message": error.message[:_LONGEST_MESSAGE],
+        "details": error.details,
+    }
+    response = json_response({"error": shown, "meta": meta}, error.status)
+    response.headers.update(error.headers)
+    return response
+
+
+def json_response(document: Any, status: int = 200) -> Response:
+    """Return a document as JSON."""
+    text = json.dumps(document, separators=(",", ":"))
+    return Response(text, status=status, content_type="application/json")
+
+
+def request_id() -> str:
+    """Return the id of the request that is being answered."""
+    found: str = g.gateway_request_id
+    return found
+
+
+__all__ = [
+    "CODES",
+    "ApiError",
+    "answer_to",
+    "error_response",
+    "json_response",
+    "request_id",
+    "time_text",
+    "wrong_fields",
+]
