@@ -259,6 +259,8 @@ class PlivoProvider(Provider):
         """Read the account. Whether a sub-account may do so with its own secrets is unconfirmed."""
         with translated():
             reply = self._client().account.get()
+        if not calls.text_of(reply, "auth_id"):
+            raise ProviderUnavailable("an answer without an account", provider=self.name)
         return numbers.read_account(reply, self.account_ref)
 
     def list_numbers(self) -> Iterator[CarrierNumber]:

@@ -253,7 +253,10 @@ class TelnyxProvider(Provider):
                 raise
             self._ask(lambda: client.phone_numbers.with_raw_response.list(page_size=1))
             return unread_account(self.account_ref)
-        return numbers.read_account(calls.read_data(body), self.account_ref)
+        data = calls.read_data(body)
+        if not data:
+            raise ProviderUnavailable("an answer without an account", provider=self.name)
+        return numbers.read_account(data, self.account_ref)
 
     def list_numbers(self) -> Iterator[CarrierNumber]:
         """Yield every number; one whose status is not `active` has no voice."""

@@ -472,7 +472,7 @@ def test_every_request_carries_the_key_and_goes_to_the_carrier_only() -> None:
     def answer(request: HttpRequest) -> HttpResponse:
         assert request.url.startswith("https://api.telnyx.com/v2/")
         assert dict(request.headers)["Authorization"] == f"Bearer {SECRETS['api_key']}"
-        return reply(json.loads('{"data": []}'))
+        return reply({"data": {"balance": "1.00"} if request.url.endswith("/balance") else []})
 
     script = Script(answer)
     telnyx = TelnyxProvider(SECRETS, transport=script)
