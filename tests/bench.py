@@ -29,6 +29,12 @@ OURS = "+14155550100"
 UNASSIGNED = "+14155550101"
 CALLEE = "+14155550123"
 CALLER = "+12125550123"
+# The carriers' words for the webhook that tells a call's end; Twilio's action request tells the status, too.
+END_EVENTS = {
+    "plivo": ("Hangup",),
+    "telnyx": ("call.hangup",),
+    "twilio": ("completed", "busy", "no-answer", "failed", "canceled"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +148,12 @@ class Bench:
         from gateway.store import calls
 
         return calls.list_legs(self.gw.services.store, call.id)
+
+    def lose_ends(self) -> None:
+        """From now on nobody tells the gateway that a call is over."""
+        for event in END_EVENTS[self.provider]:
+            self.sim.faults.webhooks(self.provider, event=event, drop=True, times=1_000_000)
+        self.sim.faults.webhooks(self.provider, hook="next", drop=True, times=1_000_000)
 
     def ended(self, call: Call, timeout_s: float = 15) -> Call:
         """Wait until the call is final for the gateway."""

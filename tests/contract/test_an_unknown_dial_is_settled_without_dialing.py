@@ -280,6 +280,18 @@ def test_the_first_webhook_settles_an_unknown_dial(bench: Bench) -> None:
     assert len(bench.agent.conversations) == 1
 
 
+def test_the_fallback_request_settles_it_where_nothing_else_gets_through(bench: Bench) -> None:
+    if bench.provider == "telnyx":
+        pytest.skip("a command carrier asks for no document")
+    for hook in ("status", "answer"):
+        bench.sim.faults.webhooks(bench.provider, hook=hook, drop=True, times=10_000)
+    bench.sim.faults.api(bench.provider, "dial", Fault.SERVER_ERROR_AFTER)
+    bench.sim.script(CALLEE, Answer(after_s=1, talk_s=600))
+    call = bench.place()
+    bench.until(lambda: attempt_of(bench, call).state is AttemptState.ACCEPTED)
+    assert bench.ids(call) == [bench.sim.calls()[0].id]
+
+
 # -- two legs for one dial --------------------------------------------------------------------------------------------
 
 

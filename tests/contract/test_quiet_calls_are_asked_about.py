@@ -25,11 +25,6 @@ from providers.simulator import (
 from tests.bench import CALLEE, PROVIDERS, Bench, open_bench
 from tests.wires import Clock
 
-END_EVENTS = {
-    "plivo": ("Hangup",),
-    "telnyx": ("call.hangup",),
-    "twilio": ("completed", "busy", "no-answer", "failed", "canceled"),
-}
 FOR_EVER = timedelta(days=3650)
 
 
@@ -43,11 +38,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
     """A gateway that sweeps when the test says so, and never hears of an end."""
     with open_bench(request.param, tmp_path, sweeps=False, speed=20) as opened:
         opened.gw.services.clock = clock
-        for event in END_EVENTS[request.param]:
-            opened.sim.faults.webhooks(request.param, event=event, drop=True, times=10_000)
-        opened.sim.faults.webhooks(
-            request.param, hook="next", drop=True, times=10_000
-        )  # it tells the status, too
+        opened.lose_ends()
         yield opened
 
 
