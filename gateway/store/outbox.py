@@ -51,7 +51,9 @@ _NOW: Final = bindparam("now", type_=_d.due_at.type)
 
 _ADD: Final = insert_new(notification)
 _SUBSCRIBERS: Final = select(_e.id, _e.event_types).where(
-    _e.workspace_id == bindparam("workspace_id"), _e.is_enabled
+    _e.workspace_id == bindparam("workspace_id"),
+    _e.is_enabled,
+    or_(_e.event_types == literal_column("'[]'"), _e.event_types.like(bindparam("holding_it"))),
 )
 _ADD_DELIVERY: Final = insert(delivery)
 _EVENT: Final = select(notification).where(_n.id == bindparam("id"))
@@ -83,8 +85,8 @@ def add_notification(tx: Tx, new: Notification) -> int:
     }
     if not tx.write(_ADD, values):
         return 0
-    endpoints = tx.rows(_SUBSCRIBERS, {"workspace_id": new.workspace_id})
-    wanted = [row.id for row in endpoints if new.type in (read_json(row.event_types) or [new.type])]
+    likely = tx.rows(_SUBSCRIBERS, {"workspace_id": new.workspace_id, "holding_it": f'%"{new.type}"%'})
+    wanted = [row.id for row in likely if new.type in (read_json(row.event_types) or [new.type])]
     if wanted:
         tx.write(_ADD_DELIVERY, [_new_delivery(new, endpoint_id) for endpoint_id in wanted])
     return len(wanted)
