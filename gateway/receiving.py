@@ -212,8 +212,9 @@ class _Receipt:
             detail = "a second leg for one dial" if known else "a dial that had been given up"
             self._store(tx, event, call, EventOutcome.REFUSED, f"{detail}: it is ended")
             log.error("call %s: %s appeared; it is ended", call.id, detail)
-            request_hang_up(tx, call, event.leg_id, self.now)
-            self.has_actions = True
+            if not event.facts.ends:
+                request_hang_up(tx, call, event.leg_id, self.now)
+                self.has_actions = True
             return None
         calls.bind_legs(tx, call.id, self.credential.id, ids)
         changed = replace(call, leg_id=call.leg_id or event.leg_id)
