@@ -18,7 +18,10 @@ Send = Callable[[HttpRequest], HttpResponse]
 
 
 class Wire:
-    """A one-shot transport that lets `around_dial(request, send)` stand in for the sending of each dial."""
+    """A one-shot transport that lets `around_dial(request, send)` stand in for the sending of each dial.
+
+    `base_url` is where requests really go, None: where the gateway sends them.
+    """
 
     def __init__(
         self,
@@ -27,28 +30,39 @@ class Wire:
         base_url: str | None = None,
         around_dial: Callable[[HttpRequest, Send], HttpResponse] | None = None,
     ) -> None:
+        self._hosts = ("", "")
+        self.bend(total_timeout_s=total_timeout_s, base_url=base_url, around_dial=around_dial)
+
+    def bend(
+        self,
+        *,
+        total_timeout_s: float = 15.0,
+        base_url: str | None = None,
+        around_dial: Callable[[HttpRequest, Send], HttpResponse] | None = None,
+    ) -> None:
+        """Change how it carries what comes next; without arguments it is straight again."""
         self.total_timeout_s = total_timeout_s
         self.base_url = base_url
         self.around_dial = around_dial
-        self._real: OneShotTransport | None = None
 
     def open_provider(
         self, name: str, secrets: Mapping[str, str], *, base_url: str | None = None
     ) -> Provider:
         """Stands in for `Services.open_provider`."""
-        host = registry.BUILT_IN[name].base_url
-        there = self.base_url or base_url
-        assert there is not None, "no test talks to a carrier"
-        self._real = OneShotTransport([host], rewrites={host: there}, total_timeout_s=self.total_timeout_s)
-        return registry.open_provider(name, secrets, base_url=there, transport=self)
+        assert base_url is not None, "no test talks to a carrier"
+        self._hosts = (registry.BUILT_IN[name].base_url, base_url)
+        return registry.open_provider(name, secrets, base_url=base_url, transport=self)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request, once or as the test says."""
-        assert self._real is not None
+        host, there = self._hosts
+        real = OneShotTransport(
+            [host], rewrites={host: self.base_url or there}, total_timeout_s=self.total_timeout_s
+        )
         path = urlsplit(request.url).path
         if self.around_dial is not None and request.method == "POST" and path.endswith(DIAL_PATHS):
-            return self.around_dial(request, self._real.send)
-        return self._real.send(request)
+            return self.around_dial(request, real.send)
+        return real.send(request)
 
 
 class Clock:

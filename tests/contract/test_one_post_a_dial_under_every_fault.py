@@ -7,8 +7,7 @@ was not processed. Webhooks are dropped here, so that only the POST's own answer
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,27 +16,51 @@ import pytest
 from gateway import CallStatus, Conflict, EndCause, EndedBy
 from gateway.models import AttemptState
 from gateway.transport import HttpRequest, HttpResponse, NotSent
-from providers.simulator import Fault, NoAnswer
-from tests.bench import CALLEE, PROVIDERS, Bench, open_bench
+from providers.simulator import Busy, Fault
+from tests.bench import PROVIDERS, Bench, open_bench
+from tests.kills import people
 from tests.wires import Send, Wire
 
 A_SHORT_WHILE_S = 0.4
 
-Opened = Callable[..., AbstractContextManager[Bench]]
+STRANGERS = people()
 
 
-@pytest.fixture(params=PROVIDERS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
-    """Opens a gateway whose carrier sends no webhook and whose sweeper rests."""
+@pytest.fixture(scope="module")
+def wire() -> Wire:
+    return Wire()
 
-    @contextmanager
-    def deaf(wire: Wire | None = None) -> Iterator[Bench]:
-        with open_bench(request.param, tmp_path, sweeps=False, wire=wire) as bench:
-            bench.sim.faults.webhooks(request.param, drop=True, times=10_000)
-            bench.sim.script(CALLEE, NoAnswer())
-            yield bench
 
-    return deaf
+@pytest.fixture(scope="module", params=PROVIDERS)
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wire: Wire
+) -> Iterator[Bench]:
+    with open_bench(request.param, tmp_path_factory.mktemp("db"), sweeps=False, wire=wire) as bench:
+        yield bench
+
+
+@pytest.fixture
+def bench(opened: Bench, wire: Wire) -> Iterator[Bench]:
+    """A gateway whose carrier sends no webhook and whose sweeper rests; nothing that a test changed is left."""
+    opened.sim.faults.webhooks(opened.provider, drop=True, times=10_000)
+    opened.heard.clear()
+    yield opened
+    opened.sim.faults.clear()
+    wire.bend()
+
+
+@pytest.fixture
+def person(bench: Bench) -> str:
+    """Somebody whom no other test calls."""
+    stranger = next(STRANGERS)
+    bench.sim.script(stranger, Busy(after_s=0.1))
+    return stranger
+
+
+def dials_of(bench: Bench, person: str) -> list[dict[str, str]]:
+    """What the carrier was asked to do for one person."""
+    asked = [entry.data["parameters"] for entry in bench.sim.dials()]
+    return [each for each in asked if person[1:] in str(each.get("To", each.get("to")))]
 
 
 def after(fault: Fault, status: int = 503, retry_after_s: int | None = None) -> object:
@@ -64,77 +87,78 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("fault", "status", "retry_after_s"), UNKNOWN)
 def test_a_dial_without_a_clear_answer_is_unknown(
-    opened: Opened, fault: Fault, status: int, retry_after_s: int | None
+    bench: Bench, person: str, fault: Fault, status: int, retry_after_s: int | None
 ) -> None:
-    with opened() as bench:
-        bench.sim.faults.api(bench.provider, "dial", fault, status=status, retry_after_s=retry_after_s)
-        is_unknown_after_one_post(bench)
+    bench.sim.faults.api(bench.provider, "dial", fault, status=status, retry_after_s=retry_after_s)
+    is_unknown_after_one_post(bench, person)
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG_BEFORE, Fault.HANG_AFTER, Fault.DRIP])
-def test_a_dial_whose_answer_does_not_come_in_time_is_unknown(opened: Opened, fault: Fault) -> None:
-    with opened(Wire(total_timeout_s=A_SHORT_WHILE_S)) as bench:
-        bench.sim.faults.api(bench.provider, "dial", fault)
-        is_unknown_after_one_post(bench)
+def test_a_dial_whose_answer_does_not_come_in_time_is_unknown(
+    bench: Bench, person: str, wire: Wire, fault: Fault
+) -> None:
+    wire.bend(total_timeout_s=A_SHORT_WHILE_S)
+    bench.sim.faults.api(bench.provider, "dial", fault)
+    is_unknown_after_one_post(bench, person)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 413, 422, 429])
-def test_a_proxys_refusal_of_a_placed_call_proves_nothing(opened: Opened, status: int) -> None:
+def test_a_proxys_refusal_of_a_placed_call_proves_nothing(
+    bench: Bench, person: str, wire: Wire, status: int
+) -> None:
     def swallowed(request: HttpRequest, send: Send) -> HttpResponse:
         page = b"<html><body><h1>Request blocked</h1></body></html>"
         return replace(send(request), status=status, headers=(("Content-Type", "text/html"),), body=page)
 
-    with opened(Wire(around_dial=swallowed)) as bench:
-        is_unknown_after_one_post(bench)
-        assert len(bench.sim.calls()) == 1, "it rings"
+    wire.bend(around_dial=swallowed)
+    is_unknown_after_one_post(bench, person)
+    assert calls_to(bench, person) == 1, "it rings"
 
 
-def is_unknown_after_one_post(bench: Bench) -> None:
-    call = bench.place()
-    assert len(bench.sim.dials()) == 1
+def is_unknown_after_one_post(bench: Bench, person: str) -> None:
+    call = bench.place(person)
+    assert len(dials_of(bench, person)) == 1
     [attempt] = bench.gw.calls.attempts(call.id)
     assert attempt.state is AttemptState.UNKNOWN, attempt
     assert (call.status, call.leg_id, call.end_reason) == (CallStatus.QUEUED, None, None)
     assert dict(call.context) == {"dial": "unconfirmed"}
     assert bench.gw.calls.get(call.id) == call
-    with pytest.raises(Conflict, match="already dialing …0123"):
-        bench.place()
-    assert len(bench.sim.dials()) == 1, "nobody is rung while it is not known whether their phone rings"
+    with pytest.raises(Conflict, match=f"already dialing …{person[-4:]}"):
+        bench.place(person)
+    assert len(dials_of(bench, person)) == 1, "nobody is rung while it is not known whether their phone rings"
+
+
+def calls_to(bench: Bench, person: str) -> int:
+    return len([call for call in bench.sim.calls() if call.to == person])
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 422])
-def test_the_carriers_own_refusal_is_believed(opened: Opened, status: int) -> None:
-    with opened() as bench:
-        bench.sim.faults.api(bench.provider, "dial", Fault.STATUS, status=status)
-        call = bench.place()
-        assert len(bench.sim.dials()) == 1
-        [attempt] = bench.gw.calls.attempts(call.id)
-        assert (attempt.state, attempt.http_status) == (AttemptState.REJECTED, status)
-        assert (call.status, call.end_reason.who) == (CallStatus.FAILED, EndedBy.CARRIER)
-        assert "dial" not in call.context
-        assert call.context["last_error"]["http_status"] == status
-        assert [event.type.value for event in bench.heard] == ["call.failed"]
-        assert bench.place().leg_id is not None, "nothing rings: the person may be called again"
+def test_the_carriers_own_refusal_is_believed(bench: Bench, person: str, status: int) -> None:
+    bench.sim.faults.api(bench.provider, "dial", Fault.STATUS, status=status)
+    call = bench.place(person)
+    assert len(dials_of(bench, person)) == 1
+    [attempt] = bench.gw.calls.attempts(call.id)
+    assert (attempt.state, attempt.http_status) == (AttemptState.REJECTED, status)
+    assert (call.status, call.end_reason.who) == (CallStatus.FAILED, EndedBy.CARRIER)
+    assert "dial" not in call.context
+    assert call.context["last_error"]["http_status"] == status
+    assert [event.type.value for event in bench.heard] == ["call.failed"]
+    assert bench.place(person).leg_id is not None, "nothing rings: the person may be called again"
 
 
 def test_a_429_of_the_carriers_own_is_tried_again_only_where_it_says_that_nothing_was_done(
-    opened: Opened,
+    bench: Bench, person: str
 ) -> None:
-    with opened() as bench:
-        bench.sim.faults.api(bench.provider, "dial", Fault.RATE_LIMITED, retry_after_s=0)
-        if bench.provider != "twilio":
-            is_unknown_after_one_post(bench)
-            return
-        call = bench.place()
-        assert [a.state for a in bench.gw.calls.attempts(call.id)] == [
-            AttemptState.NOT_SENT,
-            AttemptState.ACCEPTED,
-        ]
-        first, second = bench.sim.dials()
-        assert first.data["parameters"]["Url"] != second.data["parameters"]["Url"], (
-            "each try has its own token"
-        )
-        assert len(bench.sim.calls()) == 1
+    bench.sim.faults.api(bench.provider, "dial", Fault.RATE_LIMITED, retry_after_s=0)
+    if bench.provider != "twilio":
+        is_unknown_after_one_post(bench, person)
+        return
+    call = bench.place(person)
+    states = [attempt.state for attempt in bench.gw.calls.attempts(call.id)]
+    assert states == [AttemptState.NOT_SENT, AttemptState.ACCEPTED]
+    first, second = dials_of(bench, person)
+    assert first["Url"] != second["Url"], "each try has its own token"
+    assert calls_to(bench, person) == 1
 
 
 def test_twilios_429_is_tried_three_times_at_most(tmp_path: Path) -> None:
@@ -149,33 +173,31 @@ def test_twilios_429_is_tried_three_times_at_most(tmp_path: Path) -> None:
         assert [a.state for a in bench.gw.calls.attempts(call.id)] == [AttemptState.NOT_SENT] * 3
 
 
-def test_a_dial_that_cannot_leave_is_tried_three_times_and_has_failed(opened: Opened) -> None:
+def test_a_dial_that_cannot_leave_is_tried_three_times_and_has_failed(
+    bench: Bench, person: str, wire: Wire
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
-        nobody = f"http://127.0.0.1:{closing.getsockname()[1]}"
-    with opened(Wire(base_url=nobody)) as bench:
-        call = bench.place()
-        attempts = bench.gw.calls.attempts(call.id)
-        assert [(a.number, a.state) for a in attempts] == [(n, AttemptState.NOT_SENT) for n in (1, 2, 3)]
-        assert (call.status, call.end_reason.who, call.end_reason.why) == (
-            CallStatus.FAILED,
-            EndedBy.US,
-            EndCause.NOT_SENT,
-        )
-        assert bench.sim.dials() == []
-        assert len({a.token for a in attempts}) == len({a.command_id for a in attempts}) == 3
+        wire.bend(base_url=f"http://127.0.0.1:{closing.getsockname()[1]}")
+    call = bench.place(person)
+    attempts = bench.gw.calls.attempts(call.id)
+    assert [(a.number, a.state) for a in attempts] == [(n, AttemptState.NOT_SENT) for n in (1, 2, 3)]
+    assert (call.status, call.end_reason.who, call.end_reason.why) == (
+        CallStatus.FAILED,
+        EndedBy.US,
+        EndCause.NOT_SENT,
+    )
+    assert dials_of(bench, person) == []
+    assert len({a.token for a in attempts}) == len({a.command_id for a in attempts}) == 3
 
 
-def test_a_dial_that_leaves_at_the_second_try_is_placed_once(opened: Opened) -> None:
-    wire = Wire()
-
+def test_a_dial_that_leaves_at_the_second_try_is_placed_once(bench: Bench, person: str, wire: Wire) -> None:
     def absent_at_first(request: HttpRequest, send: Send) -> HttpResponse:
-        wire.around_dial = None
+        wire.bend()
         raise NotSent("no route to the host")
 
-    wire.around_dial = absent_at_first
-    with opened(wire) as bench:
-        call = bench.place()
-        states = [a.state for a in bench.gw.calls.attempts(call.id)]
-        assert states == [AttemptState.NOT_SENT, AttemptState.ACCEPTED]
-        assert len(bench.sim.dials()) == 1
-        assert call.leg_id == bench.sim.calls()[0].id
+    wire.bend(around_dial=absent_at_first)
+    call = bench.place(person)
+    states = [attempt.state for attempt in bench.gw.calls.attempts(call.id)]
+    assert states == [AttemptState.NOT_SENT, AttemptState.ACCEPTED]
+    assert len(dials_of(bench, person)) == calls_to(bench, person) == 1
+    assert call.leg_id in [sim_call.id for sim_call in bench.sim.calls()]
