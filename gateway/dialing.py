@@ -283,9 +283,8 @@ def _dial_until_settled(services: Services, planned: _Planned) -> Call:
 def _dial(services: Services, planned: _Planned) -> DialOutcome:
     """Send the one POST of an attempt. Whatever an adapter raises, only what is proven counts."""
     lease = planned.attempt.lease_until
-    if (
-        lease is not None and services.clock() >= lease
-    ):  # a paused twin: others take this dial for sent by now
+    # A paused twin: the others take this dial for sent by now.
+    if lease is not None and services.clock() >= lease:
         return _unsent("this process stood still for longer than its lease")
     try:
         return planned.provider.dial(planned.request)
