@@ -12,7 +12,7 @@ from gateway.models import Call as CallModel
 from gateway.showing import call_document, event_document, time_text, transcript_document
 from gateway.status import CallStatus
 from gateway.store.calls import COUNT_CAP
-from gateway.store.rows import Tally
+from gateway.store.rows import CallPage, Tally
 from gateway.web.api import schemas
 from gateway.web.api.errors import ApiError
 from gateway.web.api.operations import Api
@@ -52,15 +52,11 @@ def add_calls(api: Api) -> None:
         }
         page = gateway.calls.list(**filters, limit=query.limit, cursor=query.cursor, offset=query.offset)
         counted = gateway.calls.count(**filters)
-        pagination = {
-            "total": min(counted, COUNT_CAP - 1),
-            "total_is_exact": counted < COUNT_CAP,
-            "limit": query.limit,
-            "offset": query.offset,
-            "has_more": page.next_cursor is not None,
-            "next_cursor": page.next_cursor,
+        return {
+            "data": shown_all(list(page.calls)),
+            "pagination": pagination_of(query, page, counted),
+            "meta": api.meta(),
         }
-        return {"data": shown_all(list(page.calls)), "pagination": pagination, "meta": api.meta()}
 
     def get_call(key: ApiKey, path: schemas.CallPath) -> dict[str, Any]:
         """Fetch a call."""
@@ -213,6 +209,18 @@ def add_calls(api: Api) -> None:
         largest_body=LARGEST_ANALYSIS,
     )
     api.add("GET", f"{one}/events", list_call_events, scope=read, answer=schemas.EventList, tag=_TAG)
+
+
+def pagination_of(query: schemas.CallsQuery, page: CallPage, counted: int) -> dict[str, Any]:
+    """Return where a page stands. Counting stops at a cap: then there are at least so many, and it is said."""
+    return {
+        "total": min(counted, COUNT_CAP - 1),
+        "total_is_exact": counted < COUNT_CAP,
+        "limit": query.limit,
+        "offset": query.offset,
+        "has_more": page.next_cursor is not None,
+        "next_cursor": page.next_cursor,
+    }
 
 
 def settings_of(body: schemas.CallSettingsBody | None) -> CallSettings:

@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 MAX_BODY_BYTES: Final = 65_536
 _MOST_ERRORS: Final = 20
 _LONGEST_NAME: Final = 60
-_SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_NO_CHARACTERS: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), "\ufffd")
 # pydantic's words where ours are plainer.
 _WORDS: Final = {"extra_forbidden": "there is no such field", "missing": "is missing"}
 
@@ -94,9 +94,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """Return the value with U+FFFD for what is no character at all: half of a surrogate pair (R36)."""
+    """Return the value with U+FFFD for NUL and halves of surrogate pairs, as the store keeps them (R36)."""
     if isinstance(value, str):
-        return value.translate(_SURROGATES)
+        return value.translate(_NO_CHARACTERS)
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, list) else value

@@ -8,14 +8,14 @@ the models of answers describe it, and tests hold the two together.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
-from pydantic.json_schema import SkipJsonSchema
 
-from gateway.models import CallerIdStrategy, Scope
+from gateway.durations import LONGEST_S, format_duration, parse_duration
+from gateway.errors import ValidationError
+from gateway.models import CallerIdStrategy
 from gateway.notifying import EventType
 from gateway.status import STATUS_ALIASES, AnsweredBy, CallStatus, Direction, EndCause, EndedBy, RetryAdvice
 
@@ -24,12 +24,6 @@ LARGEST_OFFSET: Final = 1_000_000
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _WHOLE: Final = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 _E164: Final = r"^\+[1-9][0-9]{1,14}$"
-_DURATION: Final = r"^[0-9]{1,9}[smh]?$"
-
-_Statuses = Literal[
-    "queued", "ringing", "in_progress", "completed", "busy", "no_answer", "voicemail", "cancelled", "failed"
-]
-_Directions = Literal["inbound", "outbound", "webrtc"]
 
 
 def _words(*kinds: Any) -> dict[str, Any]:
@@ -89,6 +83,13 @@ def _read_direction(value: Any) -> Direction:
         raise ValueError(f"give one of: {', '.join(Direction)}") from None
 
 
+def _read_duration(value: Any) -> str:
+    try:
+        return format_duration(parse_duration(value, "duration"))
+    except ValidationError as error:
+        raise ValueError(error.message) from None
+
+
 Id = Annotated[str, BeforeValidator(read_id), WithJsonSchema({"type": "string", "format": "uuid"})]
 Time = Annotated[
     datetime, BeforeValidator(_read_time), WithJsonSchema({"type": "string", "format": "date-time"})
@@ -102,20 +103,31 @@ PhoneNumber = Annotated[
     str, Field(max_length=64, json_schema_extra={"pattern": _E164, "examples": ["+14155550123"]})
 ]
 Duration = Annotated[
-    Annotated[str, Field(max_length=20, json_schema_extra={"pattern": _DURATION})]
-    | Annotated[int, Field(ge=1, le=86_400)],
-    Field(description='"30s", "10m", "1h" or whole seconds.', examples=["30s"]),
+    str | int,
+    BeforeValidator(_read_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]{1,5}[smh]?$"},
+                {"type": "integer", "minimum": 1, "maximum": LONGEST_S},
+            ],
+            "description": '"30s", "10m", "1h" or whole seconds.',
+            "examples": ["30s"],
+        }
+    ),
 ]
 Text = Annotated[str, Field(max_length=10_000)]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    """A parameter that may be left out has no null in a URL."""
+def _left_out(schema: dict[str, Any]) -> None:
+    """Describe a field that may be left out and is never null."""
     schema.pop("default", None)
+    kinds = schema.pop("anyOf", [])
+    schema.update(next((kind for kind in kinds if kind != {"type": "null"}), {}))
 
 
 def _optional(description: str, **more: Any) -> Any:
-    return Field(default=None, description=description, json_schema_extra=_without_default, **more)
+    return Field(default=None, description=description, json_schema_extra=_left_out, **more)
 
 
 def _whole(default: int, low: int, high: int, description: str) -> Any:
@@ -155,18 +167,16 @@ class LinkPath(_Given):
 class CallsQuery(_Given):
     """Which calls, and which part of them."""
 
-    status: Status | SkipJsonSchema[None] = _optional(
-        "Only calls of this status; the older spellings are understood."
-    )
-    direction: Way | SkipJsonSchema[None] = _optional("Only calls of this direction.")
-    agent_id: Annotated[str, Field(min_length=1, max_length=200)] | SkipJsonSchema[None] = _optional(
+    status: Status | None = _optional("Only calls of this status; the older spellings are understood.")
+    direction: Way | None = _optional("Only calls of this direction.")
+    agent_id: Annotated[str, Field(min_length=1, max_length=200)] | None = _optional(
         "Only calls of this agent."
     )
-    created_after: Time | SkipJsonSchema[None] = _optional("Only calls made after this time.")
-    created_before: Time | SkipJsonSchema[None] = _optional("Only calls made before this time.")
+    created_after: Time | None = _optional("Only calls made after this time.")
+    created_before: Time | None = _optional("Only calls made before this time.")
     limit: _Whole = _whole(50, 1, LARGEST_LIMIT, "How many calls a page has at most.")
     offset: _Whole = _whole(0, 0, LARGEST_OFFSET, "How many calls to skip; for deep pages use `cursor`.")
-    cursor: Annotated[str, Field(min_length=1, max_length=500)] | SkipJsonSchema[None] = _optional(
+    cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = _optional(
         "`next_cursor` of the page before, with the same filters; costs the same at any depth."
     )
 
@@ -175,26 +185,24 @@ class EventsQuery(_Given):
     """Which part of a call's events."""
 
     limit: _Whole = _whole(100, 1, 1000, "How many events a page has at most.")
-    cursor: Id | SkipJsonSchema[None] = _optional("`next_cursor` of the page before.")
+    cursor: Id | None = _optional("`next_cursor` of the page before.")
 
 
 class StatsQuery(_Given):
     """Which calls are summed up: those of the last 30 days, unless said otherwise; a year at most."""
 
-    created_after: Time | SkipJsonSchema[None] = _optional(
-        "From this time on; default: 30 days before the end."
-    )
-    created_before: Time | SkipJsonSchema[None] = _optional("Before this time; default: now.")
+    created_after: Time | None = _optional("From this time on; default: 30 days before the end.")
+    created_before: Time | None = _optional("Before this time; default: now.")
 
 
 class PlaceCallHeader(_Given):
     """What makes a request safe to repeat."""
 
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | SkipJsonSchema[None] = Field(
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
         default=None,
         alias="X-Idempotency-Key",
         description="Your own name for this request: sent again with the same body it places no second call.",
-        json_schema_extra=_without_default,
+        json_schema_extra=_left_out,
     )
 
 
@@ -392,8 +400,8 @@ class FieldError(_Shown):
 class ErrorDetails(_Shown):
     """What else is known of an error."""
 
-    fields: list[FieldError] | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    call_id: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
+    fields: list[FieldError] | None = Field(default=None, json_schema_extra=_left_out)
+    call_id: str | None = Field(default=None, json_schema_extra=_left_out)
 
 
 class ErrorObject(_Shown):
@@ -441,16 +449,14 @@ class ShownEnd(_Shown):
 class ShownSettings(_Shown):
     """The settings in force; durations as "600s"."""
 
-    recording_enabled: bool | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    transcription_enabled: bool | SkipJsonSchema[None] = Field(
-        default=None, json_schema_extra=_without_default
-    )
-    greeting: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    max_duration: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    join_timeout: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    voicemail_detection: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    on_voicemail: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-    voicemail_message: str | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
+    recording_enabled: bool | None = Field(default=None, json_schema_extra=_left_out)
+    transcription_enabled: bool | None = Field(default=None, json_schema_extra=_left_out)
+    greeting: str | None = Field(default=None, json_schema_extra=_left_out)
+    max_duration: str | None = Field(default=None, json_schema_extra=_left_out)
+    join_timeout: str | None = Field(default=None, json_schema_extra=_left_out)
+    voicemail_detection: str | None = Field(default=None, json_schema_extra=_left_out)
+    on_voicemail: str | None = Field(default=None, json_schema_extra=_left_out)
+    voicemail_message: str | None = Field(default=None, json_schema_extra=_left_out)
 
 
 class Call(_Shown):
@@ -649,10 +655,3 @@ class EndpointList(_Shown):
 
     data: list[Endpoint]
     meta: Meta
-
-
-SCOPES: Final[Mapping[Scope, str]] = {
-    Scope.CALLS_READ: "read calls and agents",
-    Scope.CALLS_WRITE: "place, change, end and delete calls",
-    Scope.ADMIN: "everything, agents and webhook endpoints too",
-}
