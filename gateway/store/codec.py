@@ -54,7 +54,14 @@ _BAD: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEM
 
 def clean_text(value: str, limit: int = MAX_TEXT) -> str:
     """Return `value` as both databases can keep it: no NUL, no lone surrogate, at most `limit` characters."""
-    return value[:limit].translate(_BAD)
+    return storable_text(value[:limit])
+
+
+def storable_text(value: str) -> str:
+    """Return `value` with U+FFFD in place of what PostgreSQL, or UTF-8, cannot hold."""
+    if value.isascii() and "\0" not in value:
+        return value
+    return value.translate(_BAD)
 
 
 def clean_json(value: Any, depth: int = MAX_DEPTH) -> Any:

@@ -43,6 +43,18 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from gateway.status import CallStatus
+from gateway.store.codec import storable_text
+
+
+class CleanText(TypeDecorator[str]):
+    """Text that both databases take: a look-up by a hostile word finds nothing instead of failing (R87)."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Write text, without what cannot be stored (R36)."""
+        return None if value is None else storable_text(value)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -98,20 +110,20 @@ def _partial(name: str, *columns: str, where: Any, unique: bool = False) -> Inde
 workspace = Table(
     "workspace",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", CleanText, primary_key=True),
     Column("created_at", UtcTime, nullable=False),
 )
 
 credential = Table(
     "credential",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("key", Text, nullable=False, unique=True),
-    Column("account_ref", Text, nullable=False),
-    Column("sealed", Text, nullable=False),  # by the vault; "" once removed
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("provider", CleanText, nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("key", CleanText, nullable=False, unique=True),
+    Column("account_ref", CleanText, nullable=False),
+    Column("sealed", CleanText, nullable=False),  # by the vault; "" once removed
     Column("exclusive", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
@@ -121,14 +133,14 @@ credential = Table(
 agent = Table(
     "agent",
     metadata,
-    Column("workspace_id", Text, ForeignKey("workspace.id"), primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("connect", Text, nullable=False),
-    Column("settings", Text, nullable=False),
-    Column("fallback", Text, nullable=False),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("name", CleanText, nullable=False),
+    Column("connect", CleanText, nullable=False),
+    Column("settings", CleanText, nullable=False),
+    Column("fallback", CleanText, nullable=False),
     Column("max_concurrent_calls", Integer),
-    Column("caller_id_strategy", Text, nullable=False),
+    Column("caller_id_strategy", CleanText, nullable=False),
     Column("outbound_uses", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
@@ -137,14 +149,14 @@ agent = Table(
 number = Table(
     "number",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("credential_id", Text, ForeignKey("credential.id"), nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("e164", Text, nullable=False),
-    Column("country", Text, nullable=False),
-    Column("area_code", Text, nullable=False),
-    Column("carrier_ref", Text),
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), nullable=False),
+    Column("provider", CleanText, nullable=False),
+    Column("e164", CleanText, nullable=False),
+    Column("country", CleanText, nullable=False),
+    Column("area_code", CleanText, nullable=False),
+    Column("carrier_ref", CleanText),
     Column("last_used_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("credential_id", "e164"),
@@ -156,10 +168,10 @@ assignment = Table(
     "assignment",
     metadata,
     Column("id", RowNumber, primary_key=True),  # the order in which numbers were assigned
-    Column("workspace_id", Text, nullable=False),
-    Column("number_id", Text, ForeignKey("number.id", ondelete="CASCADE"), nullable=False),
-    Column("agent_id", Text, nullable=False),
-    Column("direction", Text, nullable=False),
+    Column("workspace_id", CleanText, nullable=False),
+    Column("number_id", CleanText, ForeignKey("number.id", ondelete="CASCADE"), nullable=False),
+    Column("agent_id", CleanText, nullable=False),
+    Column("direction", CleanText, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     ForeignKeyConstraint(["workspace_id", "agent_id"], ["agent.workspace_id", "agent.id"]),
     UniqueConstraint("number_id", "agent_id", "direction"),
@@ -170,23 +182,23 @@ assignment = Table(
 call = Table(
     "call",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("direction", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("to_number", Text, nullable=False),
-    Column("from_number", Text, nullable=False),
-    Column("agent_id", Text),
-    Column("credential_id", Text, ForeignKey("credential.id")),
-    Column("provider", Text),
-    Column("leg_id", Text),
-    Column("settings", Text, nullable=False),
-    Column("variables", Text, nullable=False),
-    Column("context", Text, nullable=False),
-    Column("facts", Text, nullable=False),
-    Column("end_reason", Text),
-    Column("idempotency_key", Text),
-    Column("fingerprint", Text),  # of the request that the idempotency key came with
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("direction", CleanText, nullable=False),
+    Column("status", CleanText, nullable=False),
+    Column("to_number", CleanText, nullable=False),
+    Column("from_number", CleanText, nullable=False),
+    Column("agent_id", CleanText),
+    Column("credential_id", CleanText, ForeignKey("credential.id")),
+    Column("provider", CleanText),
+    Column("leg_id", CleanText),
+    Column("settings", CleanText, nullable=False),
+    Column("variables", CleanText, nullable=False),
+    Column("context", CleanText, nullable=False),
+    Column("facts", CleanText, nullable=False),
+    Column("end_reason", CleanText),
+    Column("idempotency_key", CleanText),
+    Column("fingerprint", CleanText),  # of the request that the idempotency key came with
     Column("sequence", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("next_look_at", UtcTime),  # when to ask the carrier, unless it says something before; None: never
@@ -197,7 +209,7 @@ call = Table(
     Column("is_answered", Boolean, nullable=False, server_default=false()),
     Column("talk_s", Integer),  # None until it ended
     Column("cost_micros", BigInteger),  # millionths of `cost_currency`
-    Column("cost_currency", Text),
+    Column("cost_currency", CleanText),
     UniqueConstraint("workspace_id", "idempotency_key"),
     UniqueConstraint("credential_id", "leg_id"),
     Index("ix_call_page", "workspace_id", "created_at", "id"),
@@ -215,29 +227,29 @@ call = Table(
 call_leg = Table(
     "call_leg",
     metadata,
-    Column("credential_id", Text, ForeignKey("credential.id"), primary_key=True),
-    Column("leg_id", Text, primary_key=True),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), primary_key=True),
+    Column("leg_id", CleanText, primary_key=True),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
     Index("ix_call_leg_call", "call_id"),
 )
 
 attempt = Table(
     "attempt",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
-    Column("credential_id", Text, ForeignKey("credential.id"), nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("to_number", Text, nullable=False),
-    Column("from_number", Text, nullable=False),
-    Column("token", Text, nullable=False, unique=True),
-    Column("command_id", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), nullable=False),
+    Column("provider", CleanText, nullable=False),
+    Column("to_number", CleanText, nullable=False),
+    Column("from_number", CleanText, nullable=False),
+    Column("token", CleanText, nullable=False, unique=True),
+    Column("command_id", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
     Column("number", Integer, nullable=False),
-    Column("leg_id", Text),
-    Column("message", Text),
-    Column("vendor_code", Text),
+    Column("leg_id", CleanText),
+    Column("message", CleanText),
+    Column("vendor_code", CleanText),
     Column("http_status", Integer),
     Column("version", BigInteger, nullable=False),
     Column("lease_until", UtcTime),
@@ -257,21 +269,21 @@ call_event = Table(
     "call_event",
     metadata,
     Column("position", RowNumber, primary_key=True),  # the order in which they were stored
-    Column("id", Text, nullable=False, unique=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE")),
-    Column("credential_id", Text, ForeignKey("credential.id")),
-    Column("event_id", Text),  # the adapter's dedupe key; None for what the gateway did itself
-    Column("provider", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("status_after", Text),
+    Column("id", CleanText, nullable=False, unique=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE")),
+    Column("credential_id", CleanText, ForeignKey("credential.id")),
+    Column("event_id", CleanText),  # the adapter's dedupe key; None for what the gateway did itself
+    Column("provider", CleanText, nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("source", CleanText, nullable=False),
+    Column("outcome", CleanText, nullable=False),
+    Column("detail", CleanText, nullable=False),
+    Column("status_after", CleanText),
     Column("occurred_at", UtcTime, nullable=False),
     Column("received_at", UtcTime, nullable=False),
-    Column("facts", Text),
-    Column("raw", Text, nullable=False),
+    Column("facts", CleanText),
+    Column("raw", CleanText, nullable=False),
     UniqueConstraint("credential_id", "event_id"),
     Index("ix_call_event_call", "call_id", "position"),
 )
@@ -279,10 +291,10 @@ call_event = Table(
 seen_webhook = Table(
     "seen_webhook",
     metadata,
-    Column("key_hash", Text, primary_key=True),
-    Column("credential_id", Text, ForeignKey("credential.id"), nullable=False),
+    Column("key_hash", CleanText, primary_key=True),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), nullable=False),
     Column("status", Integer),  # of the first answer; None until it is known
-    Column("step_token", Text),  # the step that the first answer rendered
+    Column("step_token", CleanText),  # the step that the first answer rendered
     Column("received_at", UtcTime, nullable=False),
     Index("ix_seen_webhook_received", "received_at"),
 )
@@ -290,18 +302,18 @@ seen_webhook = Table(
 step = Table(
     "step",
     metadata,
-    Column("token", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("token", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("instruction", Text, nullable=False),
-    Column("remaining", Text, nullable=False),
-    Column("tried_agents", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("agent_id", Text),
+    Column("instruction", CleanText, nullable=False),
+    Column("remaining", CleanText, nullable=False),
+    Column("tried_agents", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("detail", CleanText, nullable=False),
+    Column("agent_id", CleanText),
     Column("join_deadline", UtcTime),
-    Column("stream_token_hash", Text, unique=True),
+    Column("stream_token_hash", CleanText, unique=True),
     Column("stream_expires_at", UtcTime),
     Column("claimed_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
@@ -316,17 +328,17 @@ step = Table(
 action = Table(
     "action",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
-    Column("credential_id", Text, ForeignKey("credential.id"), nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("payload", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
     Column("due_at", UtcTime, nullable=False),
     Column("lease_until", UtcTime),
     Column("tries", Integer, nullable=False),
-    Column("last_error", Text),
+    Column("last_error", CleanText),
     Column("created_at", UtcTime, nullable=False),
     Index("ix_action_call", "call_id"),
     _partial("ix_action_due", "due_at", "id", where=text("state = 'pending'")),
@@ -335,9 +347,9 @@ action = Table(
 unmapped_word = Table(
     "unmapped_word",
     metadata,
-    Column("provider", Text, primary_key=True),
-    Column("table_name", Text, primary_key=True),
-    Column("word", Text, primary_key=True),
+    Column("provider", CleanText, primary_key=True),
+    Column("table_name", CleanText, primary_key=True),
+    Column("word", CleanText, primary_key=True),
     Column("count", BigInteger, nullable=False),
     Column("first_seen_at", UtcTime, nullable=False),
     Column("last_seen_at", UtcTime, nullable=False),
@@ -346,16 +358,16 @@ unmapped_word = Table(
 lease = Table(
     "lease",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("owner", Text, nullable=False),
+    Column("name", CleanText, primary_key=True),
+    Column("owner", CleanText, nullable=False),
     Column("until", UtcTime, nullable=False),
 )
 
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", CleanText, primary_key=True),
+    Column("value", CleanText, nullable=False),
 )
 
 
@@ -364,9 +376,9 @@ meta = Table(
 tombstone = Table(
     "tombstone",
     metadata,
-    Column("kind", Text, primary_key=True),  # "key": an idempotency key; "leg": a carrier's id of a leg
-    Column("owner", Text, primary_key=True),  # the workspace of a key, the credential of a leg
-    Column("name", Text, primary_key=True),
+    Column("kind", CleanText, primary_key=True),  # "key": an idempotency key; "leg": a carrier's id of a leg
+    Column("owner", CleanText, primary_key=True),  # the workspace of a key, the credential of a leg
+    Column("name", CleanText, primary_key=True),
     Column("deleted_at", UtcTime, nullable=False),
     Index("ix_tombstone_deleted", "deleted_at"),
 )
@@ -374,24 +386,24 @@ tombstone = Table(
 call_analysis = Table(
     "call_analysis",
     metadata,
-    Column("call_id", Text, ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("summary", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("summary", CleanText, nullable=False),
+    Column("outcome", CleanText, nullable=False),
     Column("line_count", Integer, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
-    Column("transcript", Text, nullable=False),  # last: a list of calls is read without it
+    Column("transcript", CleanText, nullable=False),  # last: a list of calls is read without it
 )
 
 api_key = Table(
     "api_key",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("prefix", Text, nullable=False, unique=True),
-    Column("key_hash", Text, nullable=False),  # SHA-256 of the whole key, in hex
-    Column("scopes", Text, nullable=False),
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("prefix", CleanText, nullable=False, unique=True),
+    Column("key_hash", CleanText, nullable=False),  # SHA-256 of the whole key, in hex
+    Column("scopes", CleanText, nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
@@ -401,7 +413,7 @@ api_key = Table(
 rate_count = Table(
     "rate_count",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", CleanText, primary_key=True),
     Column("window_start", UtcTime, primary_key=True),
     Column("count", BigInteger, nullable=False),
     Index("ix_rate_count_window", "window_start"),
@@ -410,14 +422,14 @@ rate_count = Table(
 webhook_endpoint = Table(
     "webhook_endpoint",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("url", Text, nullable=False),
-    Column("event_types", Text, nullable=False),  # [] for all
-    Column("sealed", Text, nullable=False),  # by the vault: the current secret and the previous one
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("url", CleanText, nullable=False),
+    Column("event_types", CleanText, nullable=False),  # [] for all
+    Column("sealed", CleanText, nullable=False),  # by the vault: the current secret and the previous one
     Column("previous_until", UtcTime),  # until when the previous secret still signs
     Column("is_enabled", Boolean, nullable=False),
-    Column("disabled_reason", Text),
+    Column("disabled_reason", CleanText),
     Column("failing_since", UtcTime),
     Column("paused_until", UtcTime),  # it asked for slower deliveries: nothing is claimed before
     Column("created_at", UtcTime, nullable=False),
@@ -428,13 +440,13 @@ webhook_endpoint = Table(
 notification = Table(
     "notification",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("call_id", Text, ForeignKey("call.id", ondelete="SET NULL")),
-    Column("type", Text, nullable=False),
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("call_id", CleanText, ForeignKey("call.id", ondelete="SET NULL")),
+    Column("type", CleanText, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    Column("payload", Text, nullable=False),
+    Column("payload", CleanText, nullable=False),
     Index("ix_notification_page", "workspace_id", "id"),
     Index("ix_notification_created", "created_at"),
     _partial("ix_notification_call", "call_id", where=text("call_id IS NOT NULL")),
@@ -443,16 +455,16 @@ notification = Table(
 delivery = Table(
     "delivery",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("notification_id", Text, ForeignKey("notification.id", ondelete="CASCADE"), nullable=False),
-    Column("endpoint_id", Text, ForeignKey("webhook_endpoint.id", ondelete="CASCADE"), nullable=False),
-    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False),
-    Column("state", Text, nullable=False),
+    Column("id", CleanText, primary_key=True),
+    Column("notification_id", CleanText, ForeignKey("notification.id", ondelete="CASCADE"), nullable=False),
+    Column("endpoint_id", CleanText, ForeignKey("webhook_endpoint.id", ondelete="CASCADE"), nullable=False),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("state", CleanText, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", UtcTime, nullable=False),  # while it is claimed: the end of the claim
     Column("lease_until", UtcTime),
     Column("last_status", Integer),
-    Column("last_error", Text),
+    Column("last_error", CleanText),
     Column("created_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
     UniqueConstraint("notification_id", "endpoint_id"),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, ValidationError
 from gateway.ids import new_id
 from gateway.models import Analysis, AnalysisSummary, ApiKey, Call, Scope, TranscriptLine, WebhookEndpoint
 from gateway.status import Authority, CallFacts, CallStatus, Cost, Direction, EndCause, EndReport
 from gateway.store import (
     Store,
     Tx,
+    agents,
     analyses,
     api_keys,
     attempts,
@@ -559,3 +561,73 @@ def test_after_a_deletion_nothing_of_the_call_is_found(store: Store) -> None:
 
     with store.transaction() as tx:
         assert find(tx) == [None] * 4
+
+
+# -- words from outside (R87) ---------------------------------------------------------------------------------------
+
+HOSTILE = (
+    "' OR '1'='1",
+    "'; DROP TABLE call; --",
+    '" OR ""="',
+    "1) UNION SELECT key_hash FROM api_key --",
+    "%",
+    "_",
+    "\\",
+    ":id",
+    "%(id)s",
+    "{}",
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "\udfff\udc00",
+    "\uffff",
+    "🙂" * 100,
+    "x" * 100_000,
+    "",
+    " ",
+    "\n",
+    "null",
+    "-1",
+    "9" * 400,
+    "$1",
+    "?",
+    "\u202e",
+    "İ",
+)
+LOOK_UPS: dict[str, Callable[[Tx, str], object]] = {
+    "call": lambda tx, word: calls.load_call(tx, word),
+    "call of a workspace": lambda tx, word: calls.load_call(tx, word, workspace_id=word),
+    "deletion": lambda tx, word: calls.delete_call(tx, "default", word, at=T0),
+    "deletions": lambda tx, word: calls.delete_calls(tx, "default", [word, word + "x"], at=T0),
+    "idempotency key": lambda tx, word: calls.find_by_idempotency_key(tx, "default", word),
+    "calls of an agent": lambda tx, word: calls.list_calls(tx, "default", agent_id=word),
+    "count of an agent": lambda tx, word: calls.count_calls(tx, "default", agent_id=word),
+    "cursor": lambda tx, word: calls.list_calls(tx, "default", cursor=word),
+    "agent": lambda tx, word: agents.load_agent(tx, "default", word),
+    "removal of an agent": lambda tx, word: agents.remove_agent(tx, "default", word),
+    "analysis": lambda tx, word: analyses.find_analysis(tx, word),
+    "API key": lambda tx, word: api_keys.find_key_by_prefix(tx, word),
+    "revocation": lambda tx, word: api_keys.revoke_key(tx, "default", word, at=T0),
+    "endpoint": lambda tx, word: endpoints.load_endpoint(tx, "default", word),
+    "removal of an endpoint": lambda tx, word: endpoints.remove_endpoint(tx, "default", word),
+    "event": lambda tx, word: outbox.find_notification(tx, "default", word),
+    "replay of an event": lambda tx, word: outbox.replay_notification(tx, "default", word, T0),
+    "events": lambda tx, word: outbox.list_notifications(tx, "default", after=word),
+    "delivery": lambda tx, word: outbox.load_delivery(tx, "default", word),
+    "replay": lambda tx, word: outbox.replay_delivery(tx, "default", word, T0),
+    "deliveries of an endpoint": lambda tx, word: outbox.list_deliveries(tx, "default", endpoint_id=word),
+    "cursor of deliveries": lambda tx, word: outbox.list_deliveries(tx, "default", cursor=word),
+    "rate": lambda tx, word: rates.count_hit(tx, word, 60, T0),
+    "leg": lambda tx, word: tombstones.is_deleted_leg(tx, word, [word]),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+def test_hostile_words_are_looked_up_as_they_stand_and_find_nothing(store: Store, name: str) -> None:
+    call = put_call(store, status=CallStatus.COMPLETED)
+    for word in HOSTILE:
+        with suppress(NotFound, ValidationError), store.transaction() as tx:
+            found = LOOK_UPS[name](tx, word)
+            if name not in ("rate", "events", "deletions"):
+                assert not found or getattr(found, "calls", ()) == (), word
+    assert calls.load_call(store, call.id) == call
