@@ -59,6 +59,7 @@ class StubCarrier:
         self.on_dial: Callable[[DialRequest], DialOutcome] = self._accept
         self.on_hang_up: Callable[[], None] = lambda: None
         self.tells_length = True
+        self.content_type = "audio/mpeg"
         self.closed = 0
         self._lock = threading.Lock()
 
@@ -89,7 +90,7 @@ class StubCarrier:
                 self.closed += 1
 
         length = len(AUDIO) if self.tells_length else None
-        return RecordingStream(content_type="audio/mpeg", chunks=chunks(), length=length)
+        return RecordingStream(content_type=self.content_type, chunks=chunks(), length=length)
 
 
 class Client:

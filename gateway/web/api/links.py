@@ -86,10 +86,13 @@ def _range(request: Request, length: int) -> tuple[int, int] | None:
     asked = parse_range_header(request.headers.get("Range"))
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
-    found = asked.range_for_length(length)
-    if found is None:
+    [(first, stop)] = asked.ranges
+    start = (
+        max(0, length + first) if first < 0 else first
+    )  # "-500": the last 500, or all when there are fewer
+    if start >= length:
         raise ApiError(416, "the recording is shorter", headers={"Content-Range": f"bytes */{length}"})
-    return found[0], found[1]
+    return start, length if stop is None else min(stop, length)
 
 
 def _part(chunks: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
