@@ -30,7 +30,9 @@ class EventType(StrEnum):
     FAILED = "call.failed"  # failed
     RECORDING_READY = "call.recording_ready"
     ANALYZED = "call.analyzed"  # the call engine handed in what it found out
-    NUMBER_DRIFTED = "number.drifted"  # a number's settings at the carrier are no longer ours; only to the outside
+    NUMBER_DRIFTED = (
+        "number.drifted"  # a number's settings at the carrier are no longer ours; only to the outside
+    )
     UPDATED = "call.updated"  # anything else that changed: cost, machine verdict, a corrected end, context
 
 
