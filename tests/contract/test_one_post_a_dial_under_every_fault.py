@@ -142,7 +142,7 @@ def test_the_carriers_own_refusal_is_believed(bench: Bench, person: str, status:
     assert (call.status, call.end_reason.who) == (CallStatus.FAILED, EndedBy.CARRIER)
     assert "dial" not in call.context
     assert call.context["last_error"]["http_status"] == status
-    assert [event.type.value for event in bench.heard] == ["call.failed"]
+    assert [event.type.value for event in bench.heard if event.call.id == call.id] == ["call.failed"]
     assert bench.place(person).leg_id is not None, "nothing rings: the person may be called again"
 
 

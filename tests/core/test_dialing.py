@@ -259,6 +259,19 @@ def test_a_call_hung_up_between_two_tries_is_cancelled_and_not_dialed_again(
     assert states(gw, call) == [AttemptState.NOT_SENT, AttemptState.NOT_SENT]
 
 
+def test_a_call_hung_up_while_its_post_is_under_way_is_ended_at_the_answer(
+    gw: Gateway, carrier: StubCarrier
+) -> None:
+    def hung_up(_: DialRequest) -> DialOutcome:
+        gw.hang_up(gw.calls.list().calls[0].id)
+        return accepted()
+
+    carrier.on_dial = hung_up
+    call = gw.place_call("desk", CALLEE)
+    assert call.facts.hangup_requested is EndCause.CANCELLED
+    assert open_legs(gw, call) == [LEG]
+
+
 def test_a_refusal_is_final_and_says_why(gw: Gateway, carrier: StubCarrier) -> None:
     carrier.on_dial = lambda _: REFUSED
     call = gw.place_call("desk", CALLEE)
