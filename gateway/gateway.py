@@ -445,6 +445,12 @@ class Calls:
         """Return a call's analysis. Raises NotFound: no such call, or nobody handed one in yet."""
         return analyzing.load_analysis(self._services, workspace_id, call_id)
 
+    def get_with_analysis(
+        self, call_id: str, *, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> tuple[Call, AnalysisSummary | None]:
+        """Return a call with its analysis, if there is one, but for the transcript. Raises NotFound."""
+        return calls.load_call_with_analysis(self._services.store, call_id, workspace_id=workspace_id)
+
     def analyses_of(self, found: Iterable[Call]) -> Mapping[str, AnalysisSummary]:
         """Return the analyses of these calls by call id, without transcripts; calls that have none are left out."""
         return analyses.analyses_of(self._services.store, [call.id for call in found])

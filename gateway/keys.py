@@ -1,8 +1,9 @@
 """Use case: keys of the public API.
 
 A key is "gwk_" and 256 random bits. It is shown once, when it is made; what is kept is its SHA-256 (a slow hash is for
-passwords, which can be guessed; 256 random bits cannot) and its first characters, by which it is found (R81). Every
-request reads its key from the database, so a revoked key is refused by every worker at once.
+passwords, which can be guessed; 256 random bits cannot) and its first characters, by which it is found (R81). Nothing
+is remembered here: `authenticate` reads the database, so a revoked key is none at once. The web side asks at least
+twice a second.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from gateway.errors import Conflict, NotFound
-from gateway.models import Call
+from gateway.models import AnalysisSummary, Call
 from gateway.status import CallStatus, Cost, Direction, was_answered
 from gateway.store.codec import (
     clean_text,
@@ -44,7 +44,7 @@ from gateway.store.engine import PerDialect, Reader, Tx
 from gateway.store.paging import read_cursor, write_cursor
 from gateway.store.rows import UNSET, CallPage, CallStats, CostLook, Tally, Unset
 from gateway.store.statements import insert_new
-from gateway.store.tables import LIVE, UtcTime, call, call_leg
+from gateway.store.tables import LIVE, UtcTime, call, call_analysis, call_leg
 from gateway.store.tombstones import bury_keys, bury_legs, is_spent_key
 
 _MILLION: Final = 1_000_000
@@ -54,6 +54,11 @@ COUNT_CAP: Final = 10_001  # an exact total of a million calls costs 30 ms; a ca
 _c = call.c
 _INSERT: Final = insert_new(call)
 _BY_ID: Final = select(call).where(_c.id == bindparam("id"))
+_WITH_ANALYSIS: Final = (
+    select(call, call_analysis.c.summary, call_analysis.c.outcome, call_analysis.c.line_count)
+    .select_from(call.outerjoin(call_analysis, call_analysis.c.call_id == _c.id))
+    .where(_c.id == bindparam("id"))
+)
 _LOCK: Final = _BY_ID.with_for_update()
 _BY_KEY: Final = select(call).where(
     _c.workspace_id == bindparam("workspace_id"), _c.idempotency_key == bindparam("idempotency_key")
@@ -197,6 +202,20 @@ def load_call(source: Reader, call_id: str, *, workspace_id: str | None = None) 
     if row is None or workspace_id not in (None, row.workspace_id):
         raise NotFound("call", call_id)
     return _call(row)
+
+
+def load_call_with_analysis(
+    source: Reader, call_id: str, *, workspace_id: str
+) -> tuple[Call, AnalysisSummary | None]:
+    """Return a call and what is shown of its analysis, in one query. Raises NotFound, also for another workspace's."""
+    row = source.one(_WITH_ANALYSIS, {"id": call_id})
+    if row is None or workspace_id != row.workspace_id:
+        raise NotFound("call", call_id)
+    if row.line_count is None:
+        return _call(row), None
+    return _call(row), AnalysisSummary(
+        summary=row.summary, outcome=row.outcome, has_transcript=row.line_count > 0
+    )
 
 
 def load_call_for_update(tx: Tx, call_id: str) -> Call:

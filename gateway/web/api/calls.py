@@ -28,8 +28,8 @@ def add_calls(api: Api) -> None:
     gateway = api.gateway
 
     def shown(call: CallModel) -> dict[str, Any]:
-        (document,) = shown_all([call])
-        return document
+        analysis = gateway.calls.analyses_of([call]).get(call.id)
+        return call_document(call, analysis, recording_url=api.links.url(call, gateway.services.clock()))
 
     def shown_all(found: list[CallModel]) -> list[dict[str, Any]]:
         analyses, now = gateway.calls.analyses_of(found), gateway.services.clock()
@@ -60,7 +60,8 @@ def add_calls(api: Api) -> None:
 
     def get_call(key: ApiKey, path: schemas.CallPath) -> dict[str, Any]:
         """Fetch a call."""
-        return shown(gateway.calls.get(path.id, workspace_id=key.workspace_id))
+        call, analysis = gateway.calls.get_with_analysis(path.id, workspace_id=key.workspace_id)
+        return call_document(call, analysis, recording_url=api.links.url(call, gateway.services.clock()))
 
     def place_call(key: ApiKey, header: schemas.PlaceCallHeader, body: schemas.NewCall) -> dict[str, Any]:
         """Place a call.

@@ -63,7 +63,7 @@ def read_header(request: Request, model: type[Model]) -> Model:
 
 def _bytes(request: Request, limit: int) -> bytes:
     """Return the raw body, whatever its framing; never more than one byte over the limit is read (R30)."""
-    too_large = ApiError(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
+    too_large = ApiError(413, f"the body is larger than {limit} bytes")
     if (request.content_length or 0) > limit:
         raise too_large
     body: bytes = request.stream.read(limit + 1)
