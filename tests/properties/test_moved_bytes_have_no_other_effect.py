@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from gateway import Call, CallStatus
+from gateway import Call, CallStatus, EndCause
 from gateway.interface import Hook, WebhookRequest
 from tests.linekit import Fields, Line, open_lines, plivo, twilio
 
@@ -133,14 +133,16 @@ def play(line: Line, count: int) -> int:
             taken += answer == 200
         assert (known(line, call), newest(line)) == (ended, stored), "a repeat, whatever it says"
 
+        # Only who holds the original back can be first. Then an end may lose its reason, and is nothing else.
         other = line.ringing_call()
         ringing, first = known(line, other), line.signed(other, Hook.STATUS, fields)
         for _ in range(10):
             taken += line.hand_over(Hook.STATUS, mutant(chance, first)) == 200
-            is_over = (now := known(line, other))[0] is not CallStatus.RINGING
-            assert now[0] is (status if is_over else CallStatus.RINGING)
-            assert not is_over or now[2].why is ended[2].why
-            assert is_over or now[1].ends == ringing[1].ends
+            now = known(line, other)
+            if now[0] is CallStatus.RINGING:
+                assert now[1].ends == ringing[1].ends
+            else:
+                assert (now[0], now[2].why) in ((status, ended[2].why), (CallStatus.FAILED, EndCause.UNKNOWN))
         assert newest(line)[1] == other.id, "no call is made of it"
     return taken
 
