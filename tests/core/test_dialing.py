@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 
 from gateway import (
     Agent,
@@ -33,66 +32,26 @@ from gateway import (
     ValidationError,
 )
 from gateway.dialing import LEASE, settle
-from gateway.interface import DialOutcome, DialRequest, DialResult
+from gateway.interface import DialOutcome, DialRequest
 from gateway.models import AttemptState
 from gateway.reconciling import recover
-from gateway.services import Services
 from gateway.settings import load_settings
 from gateway.store import Store, Tx, attempts, calls
 from gateway.store import actions as stored_actions
-from gateway.vault import Vault
-from tests.wires import Clock
-
-OURS = "+14155550100"
-OTHER = "+14155550101"
-CALLEE = "+14155550123"
-SECRETS = {"account_sid": "AC" + "0" * 32, "auth_token": "0" * 32}
-LEG = "CA" + "1" * 32
-
-
-def accepted(leg_id: str = LEG) -> DialOutcome:
-    return DialOutcome(result=DialResult.ACCEPTED, leg_id=leg_id)
-
-
-UNKNOWN = DialOutcome(result=DialResult.UNKNOWN, message="no usable answer: timed out")
-NOT_SENT = DialOutcome(result=DialResult.NOT_SENT, message="nobody listens")
-REFUSED = DialOutcome(
-    result=DialResult.REJECTED,
-    cause=EndCause.ACCOUNT,
-    message="suspended",
-    vendor_code="20005",
-    http_status=403,
+from tests.stubs import (
+    CALLEE,
+    LEG,
+    NOT_SENT,
+    OTHER,
+    OURS,
+    REFUSED,
+    SECRETS,
+    UNKNOWN,
+    StubCarrier,
+    accepted,
+    stub_gateway,
 )
-
-
-class StubCarrier:
-    """Stands in for an adapter: every dial is noted and answered by `on_dial`."""
-
-    name = "twilio"
-
-    def __init__(self) -> None:
-        from providers.twilio import TwilioProvider
-
-        self.capabilities = TwilioProvider.capabilities
-        self.dials: list[DialRequest] = []
-        self.on_dial: Callable[[DialRequest], DialOutcome] = lambda _: accepted(f"CA{len(self.dials):032}")
-        self.refuses: Exception | None = None
-        self._lock = threading.Lock()
-
-    def open(self, *_: Any, **__: Any) -> Any:
-        return self
-
-    def prepare(self) -> None:
-        """Nothing to load."""
-
-    def check_dial(self, request: DialRequest) -> None:
-        if self.refuses:
-            raise self.refuses
-
-    def dial(self, request: DialRequest) -> DialOutcome:
-        with self._lock:
-            self.dials.append(request)
-        return self.on_dial(request)
+from tests.wires import Clock
 
 
 @pytest.fixture
@@ -107,25 +66,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def gw(store: Store, carrier: StubCarrier, clock: Clock) -> Gateway:
-    """A gateway with one account, two numbers and one agent."""
-    settings = load_settings(
-        env={}, public_url="https://gw.example.com", dial_retry_backoff_s=(1.0, 2.0, 4.0)
-    )
-    services = Services(
-        store=store,
-        settings=settings,
-        vault=Vault((Fernet.generate_key().decode(),)),
-        clock=clock,
-        sleep=lambda _: None,
-        open_provider=carrier.open,
-    )
-    gateway = Gateway(services)
-    credential = gateway.credentials.add("twilio", **SECRETS)
-    for number in (OURS, OTHER):
-        gateway.numbers.add(number, credential=credential.id)
-    gateway.agents.put(Agent(id="desk", connect=Stream("wss://agents.example.com/media")))
-    gateway.numbers.assign(OURS, agent="desk", outbound=True)
-    return gateway
+    return stub_gateway(store, carrier, clock)
 
 
 def states(gw: Gateway, call: Call) -> list[AttemptState]:
