@@ -338,7 +338,6 @@ def test_an_endpoint_disabled_meanwhile_gets_it_when_it_is_enabled(post: Post) -
 
 
 def test_two_tenants_get_their_own_whatever_happens(post: Post) -> None:
-    """R68 in short: random steps, and a plain model of who may get what at the moment of sending."""
     walk_two_tenants(post, steps=250, seed=20260301)
 
 
