@@ -260,4 +260,4 @@ def test_the_example_file_lists_every_setting_with_its_default() -> None:
 
 def test_the_demo_file_can_be_read() -> None:
     found = load_settings(CONFIG / "demo.toml", env={})
-    assert found.default_settings.join_timeout_s == 5
+    assert found.default_settings.join_timeout_s == 60
