@@ -11,9 +11,9 @@ import os
 import signal
 import socket
 import sqlite3
-import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -434,21 +434,27 @@ use(sys.argv[2], sys.argv[3])
 """
 
 
-def open_to_all(folder: Path) -> None:
-    """Let another user reach a folder of pytest's, and read but not write what is in it."""
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach: pytest's own are root's alone, and are made so again at any time."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def give_away(folder: Path) -> None:
+    """Let another user read, but not write, what is in a folder."""
+    is_root = os.geteuid() == 0
     for file in folder.iterdir():
-        if os.geteuid() == 0:
-            os.chown(file, 65534, 65534)
         file.chmod(0o400 if file.suffix == ".key" else 0o444)
-    for parent in (folder, *folder.parents):
-        if not parent.stat().st_mode & stat.S_IXOTH:
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-    if os.geteuid() == 0:
-        os.chown(folder, 65534, 65534)  # SQLite keeps a file of its own beside a database that it reads
+    for each in (*folder.iterdir(), folder):  # SQLite keeps files of its own beside a database that it reads
+        if is_root:
+            os.chown(each, 65534, 65534)
 
 
-def test_a_read_only_database_is_told_apart_and_nothing_is_dialed(tmp_path: Path) -> None:
-    scratch, folder = tmp_path / "scratch", tmp_path / "data"
+def test_a_read_only_database_is_told_apart_and_nothing_is_dialed(open_folder: Path) -> None:
+    scratch, folder = open_folder / "scratch", open_folder / "data"
     for each in (scratch, folder):
         each.mkdir()
         with open_gateway(each) as gw:
@@ -457,7 +463,7 @@ def test_a_read_only_database_is_told_apart_and_nothing_is_dialed(tmp_path: Path
             gw.agents.put(Agent(id="echo", connect=Stream("wss://agents.example.com/media")))
             if each is folder:
                 gw.numbers.assign("+14155550100", agent="echo", outbound=True)
-    open_to_all(folder)
+    give_away(folder)
     done = subprocess.run(
         [sys.executable, "-c", READ_ONLY, str(scratch), str(folder), key],
         capture_output=True,
