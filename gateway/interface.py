@@ -18,6 +18,22 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gateway.byoc import (
+    ApplicationRequest,
+    AvailableNumber,
+    CallerId,
+    CallerIdVerification,
+    CarrierApplication,
+    CarrierNumber,
+    Difference,
+    NumberOrder,
+    NumberQuery,
+    NumberSetup,
+    SipRequest,
+    SipTrunk,
+    Target,
+)
+from gateway.errors import UnsupportedFeature
 from gateway.status import CallFacts, Direction, EndCause
 
 if TYPE_CHECKING:
@@ -158,6 +174,7 @@ class DialRequest:
 
     `join_timeout_s`: whole seconds of ringing. `max_duration_s`: whole seconds after the answer.
     `detect_machine`: asynchronous machine detection; `await_greeting_end`: also tell when a greeting is over.
+    `trunk_ref`: the link to another SIP carrier that the call goes by (`SipTrunk.trunk_ref`); None: the carrier's own.
     `extra`: carrier parameters that we do not model, sent as they are.
     """
 
@@ -172,6 +189,7 @@ class DialRequest:
     await_greeting_end: bool = False
     record: bool = False
     urls: CallbackUrls = field(repr=False)
+    trunk_ref: str | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
@@ -279,7 +297,11 @@ class FoundCalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountInfo:
-    """What one harmless read tells about an account. `status`: "active", "suspended", "closed", "unknown"."""
+    """What one harmless read tells about an account. `status`: "active", "suspended", "closed", "unknown".
+
+    `voice_allowed`: None where the carrier does not tell. `notes`: what the secrets may not do, and how to mend it,
+    one sentence each.
+    """
 
     account_ref: str
     name: str
@@ -287,16 +309,8 @@ class AccountInfo:
     kind: str  # "main", "sub_account", "trial"
     balance: str | None = None
     currency: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CarrierNumber:
-    """A number as the carrier lists it. `settings` is what it points at now, verbatim, to be kept before any change."""
-
-    e164: str = field(repr=False)
-    carrier_ref: str
-    has_voice: bool
-    settings: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
+    voice_allowed: bool | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +350,11 @@ class Capabilities:
     finds_by_token: bool  # an unknown dial is found by its token, not only by numbers and time
     number_setup: bool  # numbers are listed and configured through the API
     records_from_dial: bool = True  # a dial can ask for recording; else the first instruction starts it
+    application_setting: str | None = None  # the secret that holds the id of the application numbers point at
+    has_applications: bool = False  # numbers point at an application that holds the URLs
+    number_search: bool = False  # numbers are searched, bought and released through the API
+    caller_id_verification: bool = False  # foreign numbers are verified as caller IDs through the API
+    sip_setup: bool = False  # a link to another SIP carrier is set up through the API
     notes: tuple[str, ...] = ()
 
 
@@ -468,3 +487,126 @@ class Provider(ABC):
     @abstractmethod
     def list_numbers(self) -> Iterator[CarrierNumber]:
         """Yield every number of the account, paged to the end. Raises ProviderError."""
+
+    def find_number(self, e164: str) -> CarrierNumber | None:
+        """Return the account's number as it stands now, or None when the account does not have it. ProviderError."""
+        raise self._unsupported("number set-up")
+
+    # Setting up is a chain of single writes, each idempotent, each of at most one object. The core keeps what was there
+    # before the first of them, and can be killed between any two: what is made is found again by its name.
+
+    def target_of(self, number: CarrierNumber) -> Target:
+        """Say what a number points at now; may read the application it names. Raises ProviderError."""
+        raise self._unsupported("number set-up")
+
+    def ensure_application(self, request: ApplicationRequest) -> CarrierApplication | None:
+        """Find, make or mend the application of `request` and read it back; None: numbers hold the URLs themselves.
+
+        Raises:
+            ValidationError: `outbound_profile` is absent and the account has several: names them, with what to do.
+            ConfigurationError: the account lacks what must not be made silently (it costs money), with what to do.
+            ProviderError: refused, or outcome not known (asking again is safe).
+        """
+        raise self._unsupported("number set-up")
+
+    def fetch_application(self, ref: str) -> CarrierApplication:
+        """Return an application as it stands now. Raises NotFound, ProviderError; UnsupportedFeature without any."""
+        raise self._unsupported("applications")
+
+    def restore_application(self, ref: str, settings: Mapping[str, Any]) -> None:
+        """Write back the verbatim settings of an application that was there before us. Raises ProviderError."""
+        raise self._unsupported("applications")
+
+    def delete_application(self, ref: str) -> None:
+        """Delete an application that we made. One that is gone is a success. Raises ProviderError."""
+        raise self._unsupported("applications")
+
+    def configure_number(self, number: CarrierNumber, setup: NumberSetup) -> CarrierNumber:
+        """Point a number at us with one write, read it back and return it as it stands.
+
+        Raises:
+            NotFound: the account does not have it (any more). ProviderError: refused, or outcome not known.
+        """
+        raise self._unsupported("number set-up")
+
+    def restore_number(self, number: CarrierNumber, settings: Mapping[str, Any]) -> CarrierNumber:
+        """Write back the verbatim `settings` that a number had before us, read it back and return it.
+
+        Raises:
+            NotFound, ProviderError: as `configure_number`.
+        """
+        raise self._unsupported("number set-up")
+
+    def is_ours(self, number: CarrierNumber, setup: NumberSetup) -> bool:
+        """True when inbound calls of the number go where `setup` says. Pure."""
+        raise self._unsupported("number set-up")
+
+    def differences(
+        self, number: CarrierNumber, application: CarrierApplication | None, setup: NumberSetup
+    ) -> tuple[Difference, ...]:
+        """Compare what the carrier has with what we set: on the number, and on the application where given. Pure."""
+        raise self._unsupported("number set-up")
+
+    def account_differences(
+        self, application: CarrierApplication | None, countries: tuple[str, ...]
+    ) -> tuple[Difference, ...]:
+        """Say what of the account keeps calls from `countries` (ISO codes we dial): permissions, profiles. Network.
+
+        What a key may not read is left out. Raises ProviderError.
+        """
+        raise self._unsupported("number set-up")
+
+    def search_numbers(self, query: NumberQuery) -> list[AvailableNumber]:
+        """Search the carrier's inventory of voice numbers; costs nothing. Raises ValidationError, ProviderError."""
+        raise self._unsupported("search for numbers")
+
+    def buy_number(self, e164: str, *, reference: str) -> NumberOrder:
+        """Buy a number: one POST at most, never repeated. Spends money.
+
+        Args:
+            reference: our name of the order, 1-64 letters, digits, dashes; kept where the carrier has a place for it.
+
+        Raises:
+            RequestRefused: not available, not allowed. ProviderUnavailable: not known whether it was bought: look with
+                `find_number` before asking again.
+        """
+        raise self._unsupported("buying numbers")
+
+    def release_number(self, carrier_ref: str) -> None:
+        """Give a number back to the carrier, for good. One that is gone is a success. Raises ProviderError."""
+        raise self._unsupported("releasing numbers")
+
+    def list_caller_ids(self) -> Iterator[CallerId]:
+        """Yield the foreign numbers that the account may show, paged to the end. Raises ProviderError."""
+        raise self._unsupported("verified caller IDs")
+
+    def start_caller_id(self, e164: str, *, by: str = "call") -> CallerIdVerification:
+        """Begin to verify a foreign number: the carrier calls it, or sends a text (`by`: "call" or "sms").
+
+        Raises:
+            UnsupportedFeature: not by this way. RequestRefused: verified already, or not allowed. ProviderError.
+        """
+        raise self._unsupported("verified caller IDs")
+
+    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+        """Finish a verification with the code that the phone got (None where the person typed it on the phone).
+
+        Raises:
+            Conflict: not verified (yet). RequestRefused: a wrong or stale code. ProviderError.
+        """
+        raise self._unsupported("verified caller IDs")
+
+    def ensure_sip(self, request: SipRequest) -> SipTrunk:
+        """Find or make what a link to another SIP carrier needs here; idempotent by the names of what it makes.
+
+        Raises:
+            ValidationError: names the field. UnsupportedFeature. ProviderError: asking again is safe.
+        """
+        raise self._unsupported("SIP links")
+
+    def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
+        """Say what of a link (`request.refs`) is not as it should be. Raises ProviderError."""
+        raise self._unsupported("SIP links")
+
+    def _unsupported(self, what: str) -> UnsupportedFeature:
+        return UnsupportedFeature(self.name, what)

@@ -135,7 +135,9 @@ class Kills:
         settings = load_settings(env={}, **self._settings)
         with Gateway.open(settings, background=False, create=True) as gateway:
             gateway.services.clock = clock or gateway.services.clock
-            web = WebServer(port=self._port).start(create_app(gateway))
+            web = WebServer(port=self._port)
+            web.server.daemon_threads = False  # webhooks under way are finished before the store closes
+            web.start(create_app(gateway))
             try:
                 yield gateway
             finally:

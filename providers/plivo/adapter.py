@@ -25,6 +25,7 @@ from gateway.adapting import (
     open_transport,
     read_recording,
 )
+from gateway.byoc import CarrierNumber
 from gateway.errors import (
     Conflict,
     NotFound,
@@ -39,7 +40,6 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
-    CarrierNumber,
     DialOutcome,
     DialQuery,
     DialRequest,

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from gateway.byoc import CarrierNumber
 from gateway.errors import ProviderUnavailable
-from gateway.interface import AccountInfo, CarrierNumber
+from gateway.interface import AccountInfo
 from providers.plivo.calls import CURRENCY, NAME, text_of
 
 PAGE: Final = 20  # the largest page Plivo gives

@@ -30,6 +30,7 @@ from gateway.adapting import (
     read_recording,
     unread_account,
 )
+from gateway.byoc import CarrierNumber
 from gateway.errors import (
     NotFound,
     ProviderError,
@@ -45,7 +46,6 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
-    CarrierNumber,
     DialOutcome,
     DialQuery,
     DialRequest,

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.interface import AccountInfo, CarrierNumber
+from gateway.byoc import CarrierNumber
+from gateway.interface import AccountInfo
 from gateway.numbers import read_party
 
 PAGE_SIZE: Final = 250

@@ -24,6 +24,7 @@ from gateway.adapting import (
     read_recording,
     unread_account,
 )
+from gateway.byoc import CarrierNumber
 from gateway.errors import (
     ConfigurationError,
     Conflict,
@@ -37,7 +38,6 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
-    CarrierNumber,
     DialOutcome,
     DialQuery,
     DialRequest,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from gateway.interface import AccountInfo, CarrierNumber
+from gateway.byoc import CarrierNumber
+from gateway.interface import AccountInfo
 from providers.twilio.vocabulary import ACCOUNT_STATUS, TRIAL
 
 # What decides where an inbound call goes, in Twilio's order: trunk, then application, then voice URL. Kept before any

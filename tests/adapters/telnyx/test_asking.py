@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from gateway.byoc import CarrierNumber
 from gateway.errors import NotFound, ProviderUnavailable, RequestRefused
-from gateway.interface import CarrierNumber, DialQuery, FoundCall, LegRef
+from gateway.interface import DialQuery, FoundCall, LegRef
 from gateway.status import CallFacts, CallStatus, Direction, EndCause, resolve
 from gateway.transport import HttpRequest, HttpResponse, OutcomeUnknown
 from providers.telnyx import TelnyxProvider

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from gateway.byoc import CarrierNumber
 from gateway.errors import ConfigurationError, MissingExtra, RequestRefused, ValidationError
-from gateway.interface import AccountInfo, CarrierNumber
+from gateway.interface import AccountInfo
 from gateway.registry import open_provider
 from providers.twilio import TwilioProvider
 from tests.adapters.twilio.support import (
