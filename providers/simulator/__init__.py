@@ -13,7 +13,7 @@ WebSocket, signs its webhooks, and knows what really happened to every call. It 
 from __future__ import annotations
 
 from providers.simulator.agent import Conversation, EchoAgent
-from providers.simulator.carriers.base import Account, UnknownNumber
+from providers.simulator.carriers.base import Account, Offer, UnknownNumber
 from providers.simulator.faults import Fault, Faults
 from providers.simulator.journal import Entry, Journal, Kind
 from providers.simulator.scripts import (
@@ -43,6 +43,7 @@ __all__ = [
     "Journal",
     "Kind",
     "NoAnswer",
+    "Offer",
     "SimCall",
     "Simulator",
     "SimulatorError",

@@ -31,6 +31,7 @@ class Fault(StrEnum):
     NO_ID = "no_id"  # done; the answer lacks the call's id
     REDIRECT = "redirect"  # 307 to the same resource, nothing done
     CONFLICT = "conflict"  # 409, nothing done
+    SLOW = "slow"  # done; the answer comes `delay_s` late
     STATUS = "status"  # any other status in the carrier's own error format, nothing done
 
 
@@ -44,25 +45,40 @@ RUNS_FIRST = frozenset(
         Fault.EMPTY,
         Fault.WRONG_TYPE,
         Fault.NO_ID,
+        Fault.SLOW,
     }
 )
 """Faults that strike after the request was carried out."""
 
-OPERATIONS = frozenset(
-    {"dial", "hang_up", "update", "fetch", "list", "recording", "account", "numbers", "command", "any"}
-)
+WRITES = frozenset({"number_write", "application_write", "buy", "release", "caller_ids", "trunks", "account"})
+"""Operations that change what an account holds; their reads, where they have some, are GET requests."""
+
+OPERATIONS = WRITES | {
+    "dial",
+    "hang_up",
+    "update",
+    "fetch",
+    "list",
+    "recording",
+    "numbers",  # reads of numbers and applications
+    "search",
+    "command",
+    "any",
+}
 
 
 @dataclass(slots=True, kw_only=True)
 class ApiFault:
-    """One armed API fault; `times` counts down."""
+    """One armed API fault; `times` counts down, after `skip` did."""
 
     provider: str
     operation: str
     fault: Fault
     times: int
+    skip: int
     status: int
     retry_after_s: int | None
+    delay_s: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,10 +137,17 @@ class Faults:
         fault: Fault = Fault.STATUS,
         *,
         times: int = 1,
+        skip: int = 0,
         status: int = 503,
         retry_after_s: int | None = None,
+        delay_s: float = 1.0,
     ) -> None:
-        """Arms a fault for the next `times` requests of an operation (see OPERATIONS; "any" is all of them)."""
+        """Arms a fault for the next `times` requests of an operation (see OPERATIONS; "any" is all of them).
+
+        Args:
+            skip: so many requests of it pass first: for a failure in the middle.
+            delay_s: of Fault.SLOW, in real seconds.
+        """
         if operation not in OPERATIONS:
             raise ValueError(f"unknown operation {operation!r}: one of {', '.join(sorted(OPERATIONS))}")
         armed = ApiFault(
@@ -132,8 +155,10 @@ class Faults:
             operation=operation,
             fault=Fault(fault),
             times=times,
+            skip=skip,
             status=status,
             retry_after_s=retry_after_s,
+            delay_s=delay_s,
         )
         with self._lock:
             self._api.append(armed)
@@ -198,7 +223,11 @@ class Faults:
         """The fault that this request meets, counted down; or None."""
         with self._lock:
             for fault in self._api:
-                if fault.times > 0 and fault.provider == provider and fault.operation in (operation, "any"):
+                if fault.provider != provider or fault.operation not in (operation, "any"):
+                    continue
+                if fault.skip > 0:
+                    fault.skip -= 1
+                elif fault.times > 0:
                     fault.times -= 1
                     return fault
         return None

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     """What an entry reports."""
 
     REQUEST = "request"  # an API request: method, path, operation, parameters, answer_status, fault
+    WRITE = "write"  # a request changed what an account holds: operation, method, path, parameters
     WEBHOOK = "webhook"  # a webhook sent: hook, event, url, body, attempt, answer status and body or error
     DOCUMENT = "document"  # a call-control document or one of its elements was executed
     COMMAND = "command"  # a call-control command was executed
@@ -95,6 +96,11 @@ class Journal:
         found = self.find(Kind.REQUEST, provider)
         return [entry for entry in found if operation is None or entry.data["operation"] == operation]
 
+    def writes(self, provider: str | None = None, operation: str | None = None) -> list[Entry]:
+        """Changes of numbers, applications, trunks ... that were carried out, also where the answer was lost."""
+        found = self.find(Kind.WRITE, provider)
+        return [entry for entry in found if operation is None or entry.data["operation"] == operation]
+
     def webhooks(
         self,
         provider: str | None = None,
@@ -136,5 +142,11 @@ def call_id_of(call: object) -> str | None:
 
 
 def without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields with passwords and tokens shown as `***`."""
-    return {name: "***" if name.lower() in SECRET_FIELDS else value for name, value in fields.items()}
+    """The fields, and those within them, with passwords and tokens shown as `***`."""
+    return {name: "***" if name.lower() in SECRET_FIELDS else _clean(value) for name, value in fields.items()}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    return [_clean(item) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route, find_route, json_answer, parameters_of
 from providers.simulator.carriers.base import CarrierFace, Core
-from providers.simulator.faults import RUNS_FIRST, ApiFault, Fault
+from providers.simulator.faults import RUNS_FIRST, WRITES, ApiFault, Fault
 from providers.simulator.journal import Kind, without_secrets
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -88,6 +88,9 @@ class Server:
             entry.data.update(
                 answer_status=answer.status, answer_call_id=answer.call_id, answer=_text(answer)
             )
+            if operation in WRITES and http.method != "GET" and answer.status < 300:
+                done = {name: entry.data[name] for name in ("operation", "method", "path", "parameters")}
+                self._core.journal.add(Kind.WRITE, provider, **done)
         if fault is None and answer is not None:
             return _response(answer)
         assert fault is not None
@@ -127,6 +130,9 @@ class Server:
             case Fault.DRIP:
                 assert answer is not None
                 return await self._drip(http, answer)
+            case Fault.SLOW:
+                assert answer is not None
+                return await self._late(answer, fault.delay_s)
         spoiled = _spoiled(face, fault, request, answer)
         noted.update(answer_status=spoiled.status)
         return _response(spoiled)
@@ -145,6 +151,16 @@ class Server:
         finally:
             self._hanging.discard(task)
         return _reset(http)
+
+    async def _late(self, answer: ApiAnswer, delay_s: float) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._hanging.add(task)
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self._hanging.discard(task)
+        return _response(answer)
 
     async def _drip(self, http: web.Request, answer: ApiAnswer) -> web.StreamResponse:
         """The answer at one byte a second, until the client has had enough."""

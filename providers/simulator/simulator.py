@@ -15,11 +15,12 @@ import importlib
 import ipaddress
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
+from providers.simulator.carriers.base import Account, CarrierFace, Core, Offer, UnknownNumber
 from providers.simulator.clock import Clock
 from providers.simulator.exchange import EndedBy, Leg, LegEvent, LegState, Outcome, truth_of
 from providers.simulator.faults import Faults
@@ -246,14 +247,122 @@ class Simulator:
         face = self.face(provider)
         return self._call(lambda: self._add_account(face, name, seed))
 
-    def add_number(self, account: Account, number: str) -> None:
-        """A voice number (E.164) that the account holds."""
-        self._call(lambda: self.face(account.provider).add_number(account, number))
+    def add_sub_account(self, account: Account, name: str) -> Account:
+        """An account under another one, with secrets of its own."""
+        return self._call(lambda: self.face(account.provider).add_sub_account(account, name))
+
+    def change_account(self, account: Account, **changes: Any) -> None:
+        """`status`: "active", "suspended" or "closed"; `kind`: "full" or "trial"; `balance`: a decimal as text."""
+        self._call(lambda: self.face(account.provider).change_account(account, changes))
+
+    def add_number(
+        self,
+        account: Account,
+        number: str,
+        *,
+        voice: bool = True,
+        kind: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A number (E.164) that the account holds.
+
+        Args:
+            voice: whether it takes calls.
+            kind: "local", "mobile", "toll_free" or "national".
+            settings: what it is set to, by the carrier's own field names.
+        """
+        face = self.face(account.provider)
+        self._call(lambda: face.add_number(account, number, voice=voice, kind=kind, settings=settings))
         self._numbers[number] = account.provider
+
+    def add_numbers(
+        self, account: Account, count: int, prefix: str = "+1415555", digits: int = 11
+    ) -> list[str]:
+        """So many numbers at once: the prefix, then 0, 1, 2 ... in what is left of `digits`. Raises ValueError."""
+        width = digits - len(prefix.removeprefix("+"))
+        if width < len(str(count - 1)):
+            raise ValueError(f"{count} numbers do not fit behind {prefix!r} in {digits} digits")
+        face, numbers = self.face(account.provider), [f"{prefix}{index:0{width}}" for index in range(count)]
+
+        def add() -> None:
+            for number in numbers:
+                face.add_number(account, number)
+
+        self._call(add)
+        self._numbers.update(dict.fromkeys(numbers, account.provider))
+        return numbers
+
+    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
+        """The number as the carrier's console shows it, in the carrier's field names. Raises UnknownNumber."""
+        return self._call(lambda: self.face(account.provider).number_settings(account, number))
+
+    def change_number(self, account: Account, number: str, **changes: Any) -> None:
+        """A change behind the customer's back, by the carrier's field names. Raises UnknownNumber, ValueError."""
+        self._call(lambda: self.face(account.provider).change_number(account, number, changes))
+
+    def remove_number(self, account: Account, number: str) -> None:
+        """The number leaves the account. Raises UnknownNumber."""
+        self._call(lambda: self.face(account.provider).remove_number(account, number))
+
+    def applications(self, account: Account) -> list[dict[str, Any]]:
+        """What the account's numbers can point at, as the carrier's API shows it."""
+        return self._call(lambda: self.face(account.provider).applications(account))
+
+    def change_application(self, account: Account, ref: str, **changes: Any) -> None:
+        """A change behind the customer's back, by the carrier's field names. Raises KeyError, ValueError."""
+        self._call(lambda: self.face(account.provider).change_application(account, ref, changes))
+
+    def remove_application(self, account: Account, ref: str) -> None:
+        """It is deleted behind the customer's back, whatever points at it. Raises KeyError."""
+        self._call(lambda: self.face(account.provider).remove_application(account, ref))
+
+    def add_inventory(
+        self,
+        where: Account | str,
+        number: str,
+        *,
+        country: str = "US",
+        kind: str = "local",
+        monthly: str = "1.00",
+        setup: str = "0.00",
+        locality: str | None = None,
+        region: str | None = None,
+        voice: bool = True,
+        sms: bool = True,
+        needs_address: bool = False,
+    ) -> None:
+        """A number that can be searched and bought, by one account or by every one of a provider; see `Offer`."""
+        provider, ref = (where, None) if isinstance(where, str) else (where.provider, where.account_ref)
+        offer = Offer(
+            number=number,
+            country=country,
+            kind=kind,
+            monthly=monthly,
+            setup=setup,
+            locality=locality,
+            region=region,
+            voice=voice,
+            sms=sms,
+            needs_address=needs_address,
+            account_ref=ref,
+        )
+        self._call(lambda: self.face(provider).add_inventory(offer))
+
+    def permit(self, account: Account, country: str, allowed: bool) -> None:
+        """Geographic permission: whether the account may call a country (ISO code of two letters)."""
+        self._call(lambda: self.face(account.provider).permit(account, country, allowed))
 
     def verify_caller_id(self, account: Account, number: str) -> None:
         """A foreign number that the account may show."""
         self._call(lambda: self.face(account.provider).verify_caller_id(account, number))
+
+    def sent_code(self, account: Account, number: str) -> str:
+        """Telnyx, Plivo: the code that the phone got, to be given to the API. Raises KeyError: none was sent."""
+        return self._call(lambda: self.face(account.provider).sent_code(account, number))
+
+    def type_code(self, account: Account, number: str, code: str) -> bool:
+        """Twilio: the called person types the code that the API told; whether it was right. Raises KeyError."""
+        return self._call(lambda: self.face(account.provider).type_code(account, number, code))
 
     def configure_number(
         self,
@@ -309,7 +418,7 @@ class Simulator:
         self._core.exchange.script(address, script)
 
     def ring(self, number: str, from_: str, caller: CallerScript | None = None) -> SimCall:
-        """A phone calls one of our numbers. Returns at once; `wait` for its end."""
+        """A phone calls one of our numbers, or a SIP carrier one of our SIP URIs. Returns at once; see `wait`."""
         face = self._face_of_number(number)
         return self._call(lambda: self._ring(face, number, from_, caller or Caller()))
 
@@ -337,6 +446,10 @@ class Simulator:
     def call(self, call_id: str) -> SimCall:
         """Raises KeyError."""
         return SimCall(self._leg(call_id))
+
+    def writes(self, provider: str | None = None, operation: str | None = None) -> list[Entry]:
+        """Every change of numbers, applications, trunks ... that the carriers carried out, one entry each."""
+        return self.journal.writes(provider, operation)
 
     def dials(self, provider: str | None = None) -> list[Entry]:
         """Every request that asked for a call, also those that met a fault or were refused."""
@@ -396,9 +509,14 @@ class Simulator:
         return leg
 
     def _face_of_number(self, number: str) -> CarrierFace:
-        if number not in self._numbers:
-            raise UnknownNumber(f"no account holds the number ...{number[-4:]}: add_number first")
-        return self.face(self._numbers[number])
+        """Where the number is now: it may have been bought or released through the API."""
+        with self._faces_lock:
+            faces = dict(self._faces)
+        first = faces.get(self._numbers.get(number, ""))
+        for face in [first, *faces.values()] if first else faces.values():
+            if self._call(partial(face.holds, number)):
+                return face
+        raise UnknownNumber(f"no account holds the number ...{number[-4:]}: add_number first")
 
     def _face_or_none(self, provider: str) -> CarrierFace | None:
         return self.face(provider) if provider in FACES else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 from collections.abc import Iterator
 
@@ -225,3 +226,39 @@ def test_the_journal_keeps_its_last_entries_only() -> None:
     assert [entry.sequence for entry in journal.all()] == [3, 4, 5]
     assert journal.heard("CA4") == [("say", "4")]
     assert journal.heard("CA4", party="y") == []
+
+
+# -- writes of what an account holds
+
+
+def test_a_slow_request_is_carried_out_and_answered_late(sim: Simulator, account: Account, api: Api) -> None:
+    sim.faults.api("twilio", "number_write", Fault.SLOW, delay_s=0.3)
+    began = time.monotonic()
+    status, body = api("POST", _number_path(api), [("VoiceUrl", "https://gw.example.net/v")])
+    assert (status, body["voice_url"]) == (200, "https://gw.example.net/v")
+    assert time.monotonic() - began >= 0.3
+    assert sim.number_settings(account, OURS)["voice_url"] == "https://gw.example.net/v"
+
+
+def test_a_fault_in_the_middle_lets_the_first_requests_pass(sim: Simulator, api: Api) -> None:
+    sim.faults.api("twilio", "number_write", Fault.SERVER_ERROR_BEFORE, skip=1)
+    path = _number_path(api)
+    statuses = [api("POST", path, [("VoiceUrl", f"https://gw.example.net/{n}")])[0] for n in range(3)]
+    assert statuses == [200, 503, 200]
+
+
+def test_each_write_that_was_carried_out_is_journaled_once(sim: Simulator, api: Api) -> None:
+    path = _number_path(api)
+    sim.faults.api("twilio", "number_write", Fault.SERVER_ERROR_AFTER)
+    sim.faults.api("twilio", "number_write", Fault.SERVER_ERROR_BEFORE)
+    answers = [api("POST", path, [("VoiceUrl", f"https://gw.example.net/{n}")])[0] for n in range(3)]
+    assert answers == [503, 503, 200]
+    assert api("POST", path, [("VoiceUrl", "nonsense")])[0] == 400
+    written = [entry.data["parameters"]["VoiceUrl"] for entry in sim.writes("twilio", "number_write")]
+    assert written == ["https://gw.example.net/0", "https://gw.example.net/2"]
+    assert len(sim.journal.requests("twilio", "number_write")) == 4
+
+
+def _number_path(api: Api) -> str:
+    number = api("GET", "/IncomingPhoneNumbers.json")[1]["incoming_phone_numbers"][0]
+    return f"/IncomingPhoneNumbers/{number['sid']}.json"

@@ -190,3 +190,39 @@ def test_scripted_time_passes_faster_and_is_told_unscaled() -> None:
         assert real.answered_at is not None
         assert real.ended_at is not None
         assert (real.ended_at - real.answered_at).total_seconds() == pytest.approx(call_s / 100, abs=0.05)
+
+
+# -- what accounts hold
+
+
+@pytest.mark.parametrize("provider", ["twilio", "telnyx", "plivo"])
+def test_ten_thousand_numbers_are_added_at_once_and_ring(provider: str) -> None:
+    with Simulator(speed=50) as sim:
+        account = sim.add_account(provider)
+        numbers = sim.add_numbers(account, 10_000, "+1415555")
+        assert (numbers[0], numbers[-1], len(set(numbers))) == ("+14155550000", "+14155559999", 10_000)
+        assert sim.ring(numbers[-1], "+12125550123").to == numbers[-1]
+
+
+def test_numbers_that_do_not_fit_behind_the_prefix_are_refused() -> None:
+    with Simulator() as sim, pytest.raises(ValueError, match="101 numbers do not fit"):
+        sim.add_numbers(sim.add_account("twilio"), 101, "+1415555012", digits=12)
+
+
+def test_a_number_is_changed_and_removed_behind_the_customers_back() -> None:
+    with Simulator() as sim:
+        account, other = sim.add_account("twilio"), sim.add_account("twilio")
+        sim.add_number(
+            account, "+14155550100", settings={"voice_url": "https://old.example.net/"}, voice=False
+        )
+        assert sim.number_settings(account, "+14155550100")["voice_url"] == "https://old.example.net/"
+        assert sim.number_settings(account, "+14155550100")["capabilities"]["voice"] is False
+        sim.change_number(account, "+14155550100", voice_url="https://new.example.net/")
+        assert sim.number_settings(account, "+14155550100")["voice_url"] == "https://new.example.net/"
+        with pytest.raises(ValueError, match="no setting 'voice_uri'"):
+            sim.change_number(account, "+14155550100", voice_uri="")
+        with pytest.raises(UnknownNumber):
+            sim.change_number(other, "+14155550100", voice_url="")
+        sim.remove_number(account, "+14155550100")
+        with pytest.raises(UnknownNumber):
+            sim.ring("+14155550100", "+12125550123")

@@ -45,6 +45,31 @@ class Account:
     verified_caller_ids: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A number in a carrier's inventory: it can be searched and bought.
+
+    Attributes:
+        country: ISO code of two letters.
+        kind: "local", "mobile", "toll_free" or "national"; a face has its carrier's word for it.
+        monthly, setup: decimal numbers in US dollars.
+        account_ref: the only account that is offered it; None: all of the carrier.
+        needs_address: it is sold only to who gives an address.
+    """
+
+    number: str
+    country: str = "US"
+    kind: str = "local"
+    monthly: str = "1.00"
+    setup: str = "0.00"
+    locality: str | None = None
+    region: str | None = None
+    voice: bool = True
+    sms: bool = True
+    needs_address: bool = False
+    account_ref: str | None = None
+
+
 class Core:
     """The carrier-neutral parts, as a face uses them."""
 
@@ -138,6 +163,8 @@ class CarrierFace(ABC):
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.inventory: dict[str, Offer] = {}
+        """By number; a purchase takes it out."""
 
     # -- set-up: what a person does in the carrier's console
 
@@ -145,9 +172,85 @@ class CarrierFace(ABC):
     def add_account(self, name: str) -> Account:
         """A new account with fresh secrets."""
 
+    def add_sub_account(self, account: Account, name: str) -> Account:
+        """An account under another one, with secrets of its own."""
+        raise self._unplayed("sub-accounts")
+
+    def change_account(self, account: Account, changes: Mapping[str, Any]) -> None:
+        """What happened to the account, by `status`, `kind` and `balance`.
+
+        `status` is "active", "suspended" or "closed"; `kind` "full" or "trial"; `balance` a decimal as text.
+        Raises ValueError for another name or word.
+        """
+        raise self._unplayed("changes of an account")
+
     @abstractmethod
-    def add_number(self, account: Account, number: str) -> None:
-        """A voice number the account holds; `number` is E.164 with its `+`."""
+    def add_number(
+        self,
+        account: Account,
+        number: str,
+        *,
+        voice: bool = True,
+        kind: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A number the account holds; `number` is E.164 with its `+`.
+
+        Args:
+            voice: whether it takes calls.
+            kind: as in `Offer`.
+            settings: by the carrier's own field names, as `change_number` takes them.
+        """
+
+    @abstractmethod
+    def holds(self, address: str) -> bool:
+        """Whether a call to the number (E.164), or to the SIP URI, arrives at an account of this carrier."""
+
+    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
+        """The number as the console shows it: a copy, in the carrier's field names. Raises UnknownNumber."""
+        raise self._unplayed("settings of a number")
+
+    def change_number(self, account: Account, number: str, changes: Mapping[str, Any]) -> None:
+        """Changes settings without the API, by the carrier's field names. Raises UnknownNumber, ValueError."""
+        raise self._unplayed("changes of a number")
+
+    def remove_number(self, account: Account, number: str) -> None:
+        """The number leaves the account. Raises UnknownNumber."""
+        raise self._unplayed("removal of a number")
+
+    def applications(self, account: Account) -> list[dict[str, Any]]:
+        """What numbers can point at, as the API shows it: copies."""
+        raise self._unplayed("applications")
+
+    def change_application(self, account: Account, ref: str, changes: Mapping[str, Any]) -> None:
+        """Changes settings without the API, by the carrier's field names. Raises KeyError, ValueError."""
+        raise self._unplayed("applications")
+
+    def remove_application(self, account: Account, ref: str) -> None:
+        """Deletes it without the API, whatever points at it. Raises KeyError."""
+        raise self._unplayed("applications")
+
+    def add_inventory(self, offer: Offer) -> None:
+        """A number that can be searched and bought."""
+        self.inventory[offer.number] = offer
+
+    def offers(self, account: Account) -> list[Offer]:
+        """What the account can buy."""
+        return [
+            offer for offer in self.inventory.values() if offer.account_ref in (None, account.account_ref)
+        ]
+
+    def permit(self, account: Account, country: str, allowed: bool) -> None:
+        """Whether the account may call a country (ISO code)."""
+        raise self._unplayed("geographic permissions")
+
+    def sent_code(self, account: Account, number: str) -> str:
+        """The code that the phone got, of a verification begun through the API. Raises KeyError: none is open."""
+        raise self._unplayed("verification codes that the phone gets")
+
+    def type_code(self, account: Account, number: str, code: str) -> bool:
+        """The called person types a code; whether it was the right one. Raises KeyError: no verification is open."""
+        raise self._unplayed("verification codes typed on the phone")
 
     def verify_caller_id(self, account: Account, number: str) -> None:
         """A foreign number the account may show."""
@@ -169,6 +272,9 @@ class CarrierFace(ABC):
     ) -> None:
         """Carriers whose applications hold the webhooks (Telnyx) override this."""
         raise NotImplementedError(f"{self.name} has no such application: use configure_number")
+
+    def _unplayed(self, what: str) -> NotImplementedError:
+        return NotImplementedError(f"the simulated {self.name} does not play {what}")
 
     # -- the API
 

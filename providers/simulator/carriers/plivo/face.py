@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import string
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlencode
@@ -120,9 +120,17 @@ class Face(CarrierFace):
         self.accounts[auth_id] = PlivoAccount(account=account)
         return account
 
-    def add_number(self, account: Account, number: str) -> None:
+    def add_number(
+        self,
+        account: Account,
+        number: str,
+        *,
+        voice: bool = True,
+        kind: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         """Rent a number; it points at no application yet."""
-        held = HeldNumber(number=plivo_number(number))
+        held = HeldNumber(number=plivo_number(number), **(settings or {}))
         self.accounts[account.account_ref].numbers[held.number] = held
 
     def configure_number(
@@ -148,6 +156,10 @@ class Face(CarrierFace):
         app.app_id = str(self.core.random.randrange(10**16, 10**17))
         owner.applications[app.app_id] = app
         return app
+
+    def holds(self, address: str) -> bool:
+        """Whether an account rents the number."""
+        return any(plivo_number(address) in owner.numbers for owner in self.accounts.values())
 
     def _holder(self, number: str) -> tuple[PlivoAccount, HeldNumber]:
         for owner in self.accounts.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import phonenumbers
 
@@ -96,14 +96,26 @@ class Face(CarrierFace):
         )
         return account
 
-    def add_number(self, account: Account, number: str) -> None:
+    def add_number(
+        self,
+        account: Account,
+        number: str,
+        *,
+        voice: bool = True,
+        kind: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         """Give the account an active number, attached to its application."""
         customer = self.customer(account)
         number_id = numeric_id(self.core.random)
         application = customer.applications[account.connection_id or ""]
         customer.numbers[number_id] = resources.new_number(
             number_id, number, country_of(number) or "US", application, self.core.clock.now()
-        )
+        ) | dict(settings or {})
+
+    def holds(self, address: str) -> bool:
+        """Tell whether an account has the number."""
+        return any(address in customer.own_numbers for customer in self._customers.values())
 
     def configure_number(
         self, number: str, *, voice_url: str | None, status_url: str | None, fallback_url: str | None
@@ -219,11 +231,11 @@ class Face(CarrierFace):
             ("GET", "/v2/whoami", "account", self._whoami),
             ("GET", "/v2/phone_numbers", "numbers", self._list_numbers),
             ("GET", "/v2/phone_numbers/{id}", "numbers", self._fetch_number),
-            ("PATCH", "/v2/phone_numbers/{id}", "numbers", self._change_number),
+            ("PATCH", "/v2/phone_numbers/{id}", "number_write", self._change_number),
             ("GET", "/v2/phone_numbers/{id}/voice", "numbers", self._number_voice),
             ("GET", app, "numbers", self._list_applications),
             ("GET", f"{app}/{{id}}", "numbers", self._fetch_application),
-            ("PATCH", f"{app}/{{id}}", "numbers", self._change_application),
+            ("PATCH", f"{app}/{{id}}", "application_write", self._change_application),
             ("GET", "/v2/recordings", "recording", self._list_recordings),
             ("GET", "/v2/recordings/{id}", "recording", self._fetch_recording),
             ("DELETE", "/v2/recordings/{id}", "recording", self._delete_recording),

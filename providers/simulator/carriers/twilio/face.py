@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
@@ -29,7 +29,7 @@ from providers.simulator.carriers.twilio.model import (
     TwilioCall,
     TwilioNumber,
 )
-from providers.simulator.carriers.twilio.resources import account_uri, formatted
+from providers.simulator.carriers.twilio.resources import account_uri, formatted, number_json
 from providers.simulator.carriers.twilio.rest import Rest
 from providers.simulator.carriers.twilio.steps import Ask, Inline, Step, any_of
 from providers.simulator.carriers.twilio.webhooks import (
@@ -48,6 +48,26 @@ STATUS_OF_EVENT: Final = {"initiated": "initiated", "ringing": "ringing", "answe
 
 # Source: Twilio answering machine detection guide: AnsweredBy of `Enable`, and of `DetectMessageEnd`.
 ANSWERED_BY: Final = {"human": "human", "machine": "machine_start", "fax": "fax", "not_sure": "unknown"}
+
+# What can be changed about a number, as Twilio sets it for a new one.
+NO_SETTINGS: Final[dict[str, str | bool | None]] = {
+    "friendly_name": "",
+    "voice_url": "",
+    "voice_method": "POST",
+    "voice_fallback_url": "",
+    "voice_fallback_method": "POST",
+    "status_callback": "",
+    "status_callback_method": "POST",
+    "voice_application_sid": None,
+    "trunk_sid": None,
+    "voice_caller_id_lookup": False,
+    "voice_receive_mode": "voice",
+    "sms_application_sid": None,
+    "sms_url": "",
+    "sms_method": "POST",
+    "sms_fallback_url": "",
+    "sms_fallback_method": "POST",
+}
 
 
 class Face(CarrierFace):
@@ -85,32 +105,55 @@ class Face(CarrierFace):
         account.secrets["auth_token"] = self.core.hex(32)
         return account.secrets["auth_token"]
 
-    def add_number(self, account: Account, number: str) -> None:
-        """A local number with voice."""
+    def add_number(
+        self,
+        account: Account,
+        number: str,
+        *,
+        voice: bool = True,
+        kind: str = "local",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """An IncomingPhoneNumber without URLs, unless `settings` has some."""
         now = self.core.clock.now()
         owner = self.accounts[account.account_ref]
-        settings: dict[str, str | bool | None] = {
-            "friendly_name": formatted(number),
-            "voice_url": "",
-            "voice_method": "POST",
-            "voice_fallback_url": "",
-            "voice_fallback_method": "POST",
-            "status_callback": "",
-            "status_callback_method": "POST",
-            "voice_application_sid": None,
-            "trunk_sid": None,
-            "voice_caller_id_lookup": False,
-            "voice_receive_mode": "voice",
-            "sms_application_sid": None,
-            "sms_url": "",
-            "sms_method": "POST",
-            "sms_fallback_url": "",
-            "sms_fallback_method": "POST",
-        }
         held = TwilioNumber(
-            sid=self._sid("PN"), number=number, created_at=now, updated_at=now, settings=settings
+            sid=self._sid("PN"),
+            number=number,
+            kind=kind,
+            has_voice=voice,
+            created_at=now,
+            updated_at=now,
+            settings=NO_SETTINGS | {"friendly_name": formatted(number)},
         )
-        owner.numbers[held.sid] = held
+        owner.hold(held)
+        if settings:
+            self.change_number(account, number, settings)
+
+    def holds(self, address: str) -> bool:
+        """Whether an account holds the number."""
+        return any(account.number(address) is not None for account in self.accounts.values())
+
+    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
+        """The IncomingPhoneNumber."""
+        owner, held = self._held_by(account, number)
+        return number_json(owner, held)
+
+    def change_number(self, account: Account, number: str, changes: Mapping[str, Any]) -> None:
+        """Settings of the IncomingPhoneNumber; nothing is checked but their names."""
+        _, held = self._held_by(account, number)
+        unknown = sorted(set(changes) - set(held.settings))
+        if unknown:
+            raise ValueError(
+                f"a Twilio number has no setting {unknown[0]!r}: one of {', '.join(held.settings)}"
+            )
+        held.settings |= changes
+        held.updated_at = self.core.clock.now()
+
+    def remove_number(self, account: Account, number: str) -> None:
+        """Released, or moved to another account."""
+        owner, held = self._held_by(account, number)
+        owner.release(held)
 
     def verify_caller_id(self, account: Account, number: str) -> None:
         """An OutgoingCallerId."""
@@ -468,6 +511,13 @@ class Face(CarrierFace):
             if held is not None:
                 return account, held
         raise UnknownNumber(f"no Twilio account holds the number ...{number[-4:]}")
+
+    def _held_by(self, account: Account, number: str) -> tuple[TwilioAccount, TwilioNumber]:
+        owner = self.accounts[account.account_ref]
+        held = owner.number(number)
+        if held is None:
+            raise UnknownNumber(f"the Twilio account does not hold the number ...{number[-4:]}")
+        return owner, held
 
     def _sid(self, prefix: str) -> str:
         return prefix + self.core.hex(32)

@@ -88,6 +88,8 @@ class TwilioNumber:
 
     sid: str
     number: str
+    kind: str
+    has_voice: bool
     created_at: datetime
     updated_at: datetime
     settings: dict[str, str | bool | None]
@@ -102,6 +104,8 @@ class TwilioAccount:
     api_keys: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     """SK sid -> (secret, is a main key)."""
     numbers: dict[str, TwilioNumber] = field(default_factory=dict)
+    """By PN sid; see `hold` and `release`."""
+    number_sids: dict[str, str] = field(default_factory=dict)
     caller_ids: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     """Verified number -> (PN sid, when)."""
     status: str = "active"
@@ -120,7 +124,18 @@ class TwilioAccount:
 
     def number(self, e164: str) -> TwilioNumber | None:
         """The number, if the account holds it."""
-        return next((number for number in self.numbers.values() if number.number == e164), None)
+        sid = self.number_sids.get(e164)
+        return self.numbers[sid] if sid else None
+
+    def hold(self, number: TwilioNumber) -> None:
+        """The account has the number from now on."""
+        self.numbers[number.sid] = number
+        self.number_sids[number.number] = number.sid
+
+    def release(self, number: TwilioNumber) -> None:
+        """The account has it no longer."""
+        del self.numbers[number.sid]
+        del self.number_sids[number.number]
 
     def may_show(self, e164: str) -> bool:
         """Whether the account holds the number or verified it."""

@@ -107,9 +107,9 @@ class Rest:
             Route("GET", recording, "recording", guard(self._media_wav)),
             Route("GET", f"{ACCOUNT}/IncomingPhoneNumbers.json", "numbers", guard(self._list_numbers)),
             Route("GET", number, "numbers", guard(self._fetch_number)),
-            Route("POST", number, "numbers", guard(self._update_number)),
-            Route("DELETE", number, "numbers", guard(self._release_number)),
-            Route("GET", f"{ACCOUNT}/OutgoingCallerIds.json", "numbers", guard(self._list_caller_ids)),
+            Route("POST", number, "number_write", guard(self._update_number)),
+            Route("DELETE", number, "release", guard(self._release_number)),
+            Route("GET", f"{ACCOUNT}/OutgoingCallerIds.json", "caller_ids", guard(self._list_caller_ids)),
             Route("GET", f"{ACCOUNT}/Balance.json", "account", guard(self._balance)),
             Route("GET", f"{ACCOUNT}.json", "account", guard(self._fetch_account, needs_main_key=True)),
         )
@@ -343,7 +343,7 @@ class Rest:
         return json_answer(number_json(account, number))
 
     def _release_number(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        del account.numbers[self._number(request, account).sid]
+        account.release(self._number(request, account))
         return ApiAnswer(status=204, content_type=None)
 
     def _list_caller_ids(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
