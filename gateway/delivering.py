@@ -12,7 +12,7 @@ event is sent once more, under the same id (R62).
   nothing for five days is disabled, and the operator reads it in the log; what is pending waits until it is enabled.
 * Isolation (R63): a request has 15 s in all, and an endpoint only so many at once, over all processes.
 * Right receiver (R68): the endpoint is read anew right before each request: an event goes to its own workspace's
-  endpoint, at its present address, if it still subscribes.
+  endpoint, at its present address, if it still subscribes, with whole phone numbers only if it asks for them (R67).
 
 Sources: the Standard Webhooks specification, 1.0.0, and its Python package, which makes the signatures.
 """
@@ -37,6 +37,7 @@ from gateway import endpoints
 from gateway.egress import Answer, Egress, EgressError, EgressPolicy
 from gateway.errors import GatewayError
 from gateway.models import DEFAULT_WORKSPACE
+from gateway.publishing import masked_payload
 from gateway.services import Services
 from gateway.store import Tx, outbox
 from gateway.store import endpoints as stored
@@ -193,12 +194,13 @@ def _send(services: Services, egress: Egress, claimed: ClaimedDelivery) -> Outco
     if not found.endpoint.is_enabled:
         return Outcome(delivery=delivery, verdict=Verdict.HELD, error="the endpoint is disabled")
     now = services.clock()
+    payload = event.payload if found.endpoint.include_numbers else masked_payload(event.payload)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "telephony-gateway",
-        **signed_headers(endpoints.live_secrets(services, found, now), event.id, event.payload, now),
+        **signed_headers(endpoints.live_secrets(services, found, now), event.id, payload, now),
     }
-    answer = egress.post(found.endpoint.url, headers, event.payload.encode())
+    answer = egress.post(found.endpoint.url, headers, payload.encode())
     return _outcome(delivery, answer, services.clock())
 
 

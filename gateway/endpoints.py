@@ -34,6 +34,7 @@ def create_endpoint(
     url: str,
     *,
     event_types: Iterable[str] = (),
+    include_numbers: bool = False,
     workspace_id: str = DEFAULT_WORKSPACE,
 ) -> tuple[WebhookEndpoint, str]:
     """Add an endpoint; return it with its secret ("whsec_…"), which is shown this once.
@@ -41,6 +42,7 @@ def create_endpoint(
     Args:
         url: https, to a public host; others the operator must allow (`allowed_webhook_hosts`).
         event_types: what it hears of; none: everything.
+        include_numbers: whole phone numbers; else their last four digits (R67).
 
     Raises:
         ValidationError: nothing may be sent to this URL, or there is no such event; it names the field.
@@ -51,6 +53,7 @@ def create_endpoint(
         workspace_id=workspace_id,
         url=_checked_url(services, url),
         event_types=_checked_types(event_types),
+        include_numbers=include_numbers,
         created_at=now,
         updated_at=now,
     )
@@ -79,9 +82,12 @@ def change_endpoint(
     *,
     url: str | None = None,
     event_types: Iterable[str] | None = None,
+    include_numbers: bool | None = None,
     workspace_id: str = DEFAULT_WORKSPACE,
 ) -> WebhookEndpoint:
-    """Change where events go, or which; None leaves it as it is. From then on the old address gets nothing (R68).
+    """Change where events go, which, or with what numbers; None leaves it as it is.
+
+    From then on the old address gets nothing (R68).
 
     Raises:
         NotFound, ValidationError.
@@ -94,6 +100,7 @@ def change_endpoint(
             found,
             url=found.url if checked_url is None else checked_url,
             event_types=found.event_types if types is None else types,
+            include_numbers=found.include_numbers if include_numbers is None else include_numbers,
             updated_at=services.clock(),
         )
         stored.save_endpoint(tx, changed)

@@ -395,13 +395,15 @@ class ApiKey:
 class WebhookEndpoint:
     """An address of the embedding platform that hears of events. No `event_types`: of all types.
 
-    `failing_since` is the first failure after the last success. `disabled_reason` says why nothing is sent now.
+    `include_numbers`: whole phone numbers instead of their last four digits. `failing_since` is the first failure after
+    the last success. `disabled_reason` says why nothing is sent now.
     """
 
     id: str
     workspace_id: str
     url: str
     event_types: tuple[str, ...] = ()
+    include_numbers: bool = False
     is_enabled: bool = True
     disabled_reason: str | None = None
     failing_since: datetime | None = None

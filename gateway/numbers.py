@@ -15,6 +15,7 @@ from gateway.errors import InvalidNumber
 
 ANONYMOUS: Final = "anonymous"
 _STRICT = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_IN_TEXT: Final = re.compile(r"\+?[0-9][0-9() .-]{5,}[0-9]", re.ASCII)
 
 
 def parse_e164(value: object, field: str = "phone_number") -> str:
@@ -73,6 +74,11 @@ def mask(value: str) -> str:
     """Return a number with all but its last four digits hidden, "+1415***0123"-like but shorter: "…0123"."""
     digits = re.sub(r"[^0-9]", "", value, flags=re.ASCII)
     return "…" + digits[-4:] if len(digits) > 4 else "…"
+
+
+def mask_text(text: str) -> str:
+    """Return a text with each number in it as `mask` shows it."""
+    return _IN_TEXT.sub(lambda found: mask(found[0]), text)
 
 
 def _parsed(e164: str) -> phonenumbers.PhoneNumber | None:

@@ -27,7 +27,7 @@ from typing import Final
 
 from gateway.errors import GatewayError, ProviderError, ProviderUnavailable, RateLimited, RequestRefused
 from gateway.interface import DialOutcome, DialResult
-from gateway.numbers import mask
+from gateway.numbers import mask_text
 from gateway.status import EndCause
 from gateway.transport import HostRefused, NotSent, root_transport_error
 
@@ -44,7 +44,6 @@ REFUSALS: Final[Mapping[int, EndCause]] = {
 TOO_MANY: Final = 429
 _MAY_PASS: Final = frozenset({408, 425})  # a 4xx that asks for patience, not for another request
 
-_DIGITS: Final = re.compile(r"\+?[0-9][0-9() .-]{5,}[0-9]", re.ASCII)
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
 
 
@@ -193,7 +192,7 @@ def translated(provider: str, *, believes_foreign: bool) -> Iterator[None]:
 
 def masked(text: str) -> str:
     """Return a carrier's text for people and logs: every number shows its last four digits, and 200 characters do."""
-    return _DIGITS.sub(lambda found: mask(found[0]), text)[:200]
+    return mask_text(text)[:200]
 
 
 def seconds_to_wait(header: str | None) -> float | None:

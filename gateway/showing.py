@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from gateway.byoc import Difference
 from gateway.instructions import (
     FallbackStep,
     Forward,
@@ -35,6 +36,9 @@ from gateway.models import (
     WebhookEndpoint,
 )
 from gateway.status import CallStatus, EndReason, Recording
+from gateway.transport.redaction import redact_url
+
+_LONGEST_TEXT: Final = 500
 
 
 def call_document(
@@ -169,6 +173,22 @@ def number_document(number: Number, assignments: Sequence[Assignment]) -> dict[s
     }
 
 
+def drift_document(difference: Difference) -> dict[str, str]:
+    """Return one setting at the carrier that is not ours; the ids in a URL of it are hidden, and long texts are cut."""
+    return {
+        "place": difference.place.value,
+        "setting": difference.setting[:_LONGEST_TEXT],
+        "wanted": _setting_text(difference.wanted),
+        "found": _setting_text(difference.found),
+        "advice": difference.advice[:_LONGEST_TEXT],
+    }
+
+
+def _setting_text(value: str) -> str:
+    """A webhook's path holds the unguessable id of its account."""
+    return (redact_url(value) if "://" in value else value)[:_LONGEST_TEXT]
+
+
 def agent_document(agent: Agent) -> dict[str, Any]:
     """Return an agent. An agent that connects by a function shows the kind "function"."""
     connect = agent.connect
@@ -191,6 +211,7 @@ def endpoint_document(endpoint: WebhookEndpoint) -> dict[str, Any]:
         "id": endpoint.id,
         "url": endpoint.url,
         "event_types": list(endpoint.event_types),
+        "include_numbers": endpoint.include_numbers,
         "is_enabled": endpoint.is_enabled,
         "disabled_reason": endpoint.disabled_reason,
         "failing_since": time_text(endpoint.failing_since),

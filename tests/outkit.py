@@ -154,7 +154,9 @@ def put_event(
         call_id=None,
         type=kind,
         sequence=sequence,
-        payload=json.dumps({"type": kind, "data": data or {"sequence": sequence, "name": "Zoë"}}),
+        payload=json.dumps(
+            {"type": kind, "data": data or {"sequence": sequence, "name": "Zoë"}}, separators=(",", ":")
+        ),
         created_at=at,
     )
     with store.transaction() as tx:

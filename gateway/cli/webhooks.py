@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import screen
 from gateway.cli.session import Json, answer, print_json, session_of
+from gateway.publishing import masked_payload
 from gateway.store import outbox
 
 group = typer.Typer(help="Watch and replay events to the outside.", no_args_is_help=True)
@@ -23,6 +24,9 @@ def listen(
     duration_s: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", help="Stop after so long; default: never.")
     ] = None,
+    include_numbers: Annotated[
+        bool, typer.Option("--include-numbers", help="Whole phone numbers, not only their last four digits.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print each event as it happens, whether or not an endpoint hears of it. With --json: one document a line."""
@@ -35,7 +39,8 @@ def listen(
             for event in outbox.list_notifications(store, session.workspace_id, after=after):
                 after = event.id
                 if as_json:
-                    print_json({"id": event.id, **json.loads(event.payload)}, indent=None)
+                    payload = event.payload if include_numbers else masked_payload(event.payload)
+                    print_json({"id": event.id, **json.loads(payload)}, indent=None)
                 else:
                     screen.say(
                         f"{event.created_at:%H:%M:%S}  {event.type:22} {event.call_id or ''}  {event.id}"

@@ -25,7 +25,15 @@ _LIST: Final = (
     .where(_c.workspace_id == bindparam("workspace_id"))
     .order_by(_c.created_at, _c.id)
 )
-_WRITTEN: Final = ("url", "event_types", "is_enabled", "disabled_reason", "failing_since", "updated_at")
+_WRITTEN: Final = (
+    "url",
+    "event_types",
+    "include_numbers",
+    "is_enabled",
+    "disabled_reason",
+    "failing_since",
+    "updated_at",
+)
 _THIS: Final = update(webhook_endpoint).where(_c.id == bindparam("of_id"))
 _SAVE: Final = _THIS.where(_c.workspace_id == bindparam("of_workspace")).values(
     {name: bindparam(f"new_{name}") for name in _WRITTEN}
@@ -146,6 +154,7 @@ def _written(value: WebhookEndpoint) -> dict[str, Any]:
     return {
         "url": clean_text(value.url, 2000),
         "event_types": write_json(value.event_types),
+        "include_numbers": value.include_numbers,
         "is_enabled": value.is_enabled,
         "disabled_reason": None if reason is None else clean_text(reason, 500),
         "failing_since": value.failing_since,
@@ -159,6 +168,7 @@ def _endpoint(row: Row[Any]) -> WebhookEndpoint:
         workspace_id=row.workspace_id,
         url=row.url,
         event_types=tuple(read_json(row.event_types)),
+        include_numbers=row.include_numbers,
         is_enabled=row.is_enabled,
         disabled_reason=row.disabled_reason,
         failing_since=row.failing_since,

@@ -426,6 +426,7 @@ webhook_endpoint = Table(
     Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
     Column("url", CleanText, nullable=False),
     Column("event_types", CleanText, nullable=False),  # [] for all
+    Column("include_numbers", Boolean, nullable=False, server_default=false()),
     Column("sealed", CleanText, nullable=False),  # by the vault: the current secret and the previous one
     Column("previous_until", UtcTime),  # until when the previous secret still signs
     Column("is_enabled", Boolean, nullable=False),

@@ -46,6 +46,15 @@ def test_a_rotation_shows_the_new_secret_and_lets_the_old_one_sign_on(site: Site
     assert secrets_of(site, endpoint["id"]) == (third,)
 
 
+def test_whole_numbers_are_sent_to_who_asks_for_them(client: Client) -> None:
+    shy, frank = made(client), made(client, include_numbers=True)
+    assert (shy["include_numbers"], frank["include_numbers"]) == (False, True)
+    path = f"/webhook-endpoints/{frank['id']}"
+    assert client.patch(path, json={"event_types": ["number.drifted"]}).json["include_numbers"] is True
+    assert client.patch(path, json={"include_numbers": False}).json["include_numbers"] is False
+    assert fields_of(client.patch(path, json={"include_numbers": "yes"}))["include_numbers"]
+
+
 def test_an_endpoint_is_changed_switched_and_deleted(client: Client) -> None:
     path = f"/webhook-endpoints/{made(client)['id']}"
     assert client.patch(path, json={"event_types": ["call.ended"]}).json["event_types"] == ["call.ended"]

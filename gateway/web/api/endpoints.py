@@ -26,7 +26,11 @@ def add_endpoints(api: Api) -> None:
     def create_webhook_endpoint(key: ApiKey, body: schemas.NewEndpoint) -> dict[str, Any]:
         """Add a webhook endpoint; its secret is shown this once."""
         made, secret = endpoints.create_endpoint(
-            services, body.url, event_types=body.event_types, workspace_id=key.workspace_id
+            services,
+            body.url,
+            event_types=body.event_types,
+            include_numbers=body.include_numbers,
+            workspace_id=key.workspace_id,
         )
         return {**endpoint_document(made), "secret": secret}
 
@@ -39,7 +43,12 @@ def add_endpoints(api: Api) -> None:
     ) -> dict[str, Any]:
         """Change where events go, or which, or switch the endpoint on or off."""
         changed = endpoints.change_endpoint(
-            services, path.id, url=body.url, event_types=body.event_types, workspace_id=key.workspace_id
+            services,
+            path.id,
+            url=body.url,
+            event_types=body.event_types,
+            include_numbers=body.include_numbers,
+            workspace_id=key.workspace_id,
         )
         if body.is_enabled is not None and body.is_enabled is not changed.is_enabled:
             switch = endpoints.enable_endpoint if body.is_enabled else endpoints.disable_endpoint

@@ -362,6 +362,9 @@ class NewEndpoint(_Given):
 
     url: Annotated[str, Field(max_length=2000, json_schema_extra={"format": "uri"})]
     event_types: EventTypes = Field(default_factory=list, description="None: all.")
+    include_numbers: bool = Field(
+        default=False, description="Whole phone numbers in events; else their last four digits."
+    )
 
 
 class EndpointChange(_Given):
@@ -369,6 +372,7 @@ class EndpointChange(_Given):
 
     url: Annotated[str, Field(max_length=2000, json_schema_extra={"format": "uri"})] | None = None
     event_types: EventTypes | None = None
+    include_numbers: bool | None = None
     is_enabled: bool | None = None
 
 
@@ -637,6 +641,7 @@ class Endpoint(_Shown):
     id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
     url: str
     event_types: list[str]
+    include_numbers: bool
     is_enabled: bool
     disabled_reason: str | None
     failing_since: ShownTime | None
