@@ -7,8 +7,9 @@ decimal text. No document holds a secret, a token or a raw report of a carrier.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.byoc import Difference
@@ -30,15 +31,17 @@ from gateway.models import (
     Assignment,
     Attempt,
     Call,
+    CallSettings,
     Credential,
     EventRecord,
     Number,
     WebhookEndpoint,
 )
-from gateway.status import CallStatus, EndReason, Recording
+from gateway.status import CallStatus, CarrierWords, EndReason, Recording
 from gateway.transport.redaction import redact_url
 
 _LONGEST_TEXT: Final = 500
+_CARRIER_WORDS: Final = tuple(each.name for each in fields(CarrierWords))
 
 
 def call_document(
@@ -73,7 +76,7 @@ def call_document(
         "recording_url": recording_url,
         "context": dict(call.context),
         "variables": dict(call.variables),
-        "call_settings": plain(call.settings.as_dict()),
+        "call_settings": dict(_settings(call.settings)),
         "failure_reason": _failure_reason(call),
         "end_reason": _end_reason(call.end_reason),
         "created_at": time_text(call.created_at),
@@ -245,7 +248,8 @@ def time_text(value: datetime | None) -> str | None:
     """Return a time as the public API writes it, "2026-03-01T12:00:00.123Z", or None."""
     if value is None:
         return None
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    instant = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return instant.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def plain(value: Any) -> Any:
@@ -255,6 +259,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=512)
+def _settings(settings: CallSettings) -> Mapping[str, Any]:
+    """Most calls of an agent have the same ones."""
+    found: dict[str, Any] = plain(settings.as_dict())
+    return found
 
 
 def _cost(call: Call) -> dict[str, str] | None:
@@ -294,7 +305,7 @@ def _end_reason(reason: EndReason | None) -> dict[str, Any] | None:
         "who": reason.who.value,
         "why": reason.why.value,
         "retry": reason.retry.value,
-        "carrier": {name: word for name, word in asdict(reason.carrier).items() if word},
+        "carrier": {name: word for name in _CARRIER_WORDS if (word := getattr(reason.carrier, name))},
         "reconciled": reason.reconciled,
         "contradictory": reason.contradictory,
     }

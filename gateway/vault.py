@@ -7,7 +7,6 @@ newest first: the first seals, all of them open, so a key is rotated without a p
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -73,8 +72,8 @@ class Vault:
 
         A rotation of keys changes what is derived: use it for what lives for minutes, such as stream tokens.
         """
-        own_key = hmac.digest(self._newest, b"derive:" + purpose, hashlib.sha256)
-        return hmac.new(own_key, message.encode(), hashlib.sha256).hexdigest()[:32]
+        own_key = hmac.digest(self._newest, b"derive:" + purpose, "sha256")
+        return hmac.digest(own_key, message.encode(), "sha256").hex()[:32]
 
 
 def load_or_create_key(path: str | os.PathLike[str]) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import ConfigurationError, MissingExtra, StoreUnavailable
 from gateway.settings import mask_database_url
 from gateway.store.failures import damaged, translated
+from gateway.store.reads import QuickReads
 from gateway.store.sqlite import BUSY_TIMEOUT_S, OLDEST_SQLITE, check_file, prepare_sqlite
 
 POOL_TIMEOUT_S: Final = 2  # R57: a queue for connections ends with 503 within 2 s
@@ -80,6 +81,7 @@ class Store:
         self.url = url
         self._read = read
         self._write = write
+        self._quick = QuickReads(read) if self.is_sqlite else None
         _OPEN.add(self)
 
     @classmethod
@@ -123,13 +125,26 @@ class Store:
 
     def rows(self, statement: Statement, values: Values | None = None) -> Sequence[Row[Any]]:
         """Return all rows of a query, read in autocommit. Raises StoreUnavailable."""
+        found = self._quickly(statement, values)
+        if found is not None:
+            return found
         with translated(), self._read.connect() as connection:
             return connection.execute(_spelled(statement, self._read.dialect.name), values).all()
 
     def one(self, statement: Statement, values: Values | None = None) -> Row[Any] | None:
         """Return the first row, or None. Raises StoreUnavailable."""
+        found = self._quickly(statement, values, first=True)
+        if found is not None:
+            return found[0] if found else None
         with translated(), self._read.connect() as connection:
             return connection.execute(_spelled(statement, self._read.dialect.name), values).first()
+
+    def _quickly(
+        self, statement: Statement, values: Values | None, *, first: bool = False
+    ) -> list[Row[Any]] | None:
+        if self._quick is None:
+            return None
+        return self._quick.read(_spelled(statement, "sqlite"), values, first=first)
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
@@ -199,6 +214,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        if self._quick is not None:
+            self._quick.close()
         for engine in (self._read, self._write):
             if engine is not None:
                 engine.dispose()
@@ -286,6 +303,8 @@ _OPEN: weakref.WeakSet[Store] = weakref.WeakSet()
 def _forget_connections(stores: Iterable[Store] | None = None) -> None:
     """In a forked child: leave the parent's connections alone and open own ones (R52)."""
     for store in list(_OPEN if stores is None else stores):
+        if store._quick is not None:
+            store._quick.forget()
         for engine in (store._read, store._write):
             if engine is not None:
                 engine.dispose(close=False)

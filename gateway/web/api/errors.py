@@ -25,6 +25,7 @@ from gateway.errors import (
     UnsupportedFeature,
     ValidationError,
 )
+from gateway.ids import new_id
 from gateway.showing import time_text
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,10 @@ CODES: Final[Mapping[int, str]] = {
     502: "provider_error",
     503: "unavailable",
 }
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+_HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 _LONGEST_MESSAGE: Final = 500
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ApiError(Exception):
@@ -123,19 +127,28 @@ def error_response(error: ApiError, meta: Mapping[str, str]) -> Response:
 
 def json_response(document: Any, status: int = 200) -> Response:
     """Return a document as JSON."""
-    text = json.dumps(document, separators=(",", ":"))
-    return Response(text, status=status, content_type="application/json")
+    headers = [("Content-Type", "application/json"), *always_headers()]
+    return Response(_ENCODE(document), status=status, headers=headers)
+
+
+def always_headers() -> list[tuple[str, str]]:
+    """Return the headers of every answer."""
+    return [(REQUEST_ID_HEADER, request_id()), *_HEADERS]
 
 
 def request_id() -> str:
     """Return the id of the request that is being answered."""
-    found: str = g.gateway_request_id
+    found: str | None = g.get("gateway_request_id")
+    if found is None:
+        g.gateway_request_id = found = new_id()
     return found
 
 
 __all__ = [
     "CODES",
+    "REQUEST_ID_HEADER",
     "ApiError",
+    "always_headers",
     "answer_to",
     "error_response",
     "json_response",

@@ -14,25 +14,32 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, get_type_hints
 
-from flask import Response, g, request
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from gateway.gateway import Gateway
-from gateway.ids import new_id
 from gateway.models import Scope
 from gateway.showing import time_text
 from gateway.web.api import schemas
 from gateway.web.api.auth import Doorkeeper
-from gateway.web.api.errors import CODES, ApiError, answer_to, error_response, json_response, request_id
+from gateway.web.api.errors import (
+    CODES,
+    REQUEST_ID_HEADER,
+    ApiError,
+    always_headers,
+    answer_to,
+    error_response,
+    json_response,
+    request_id,
+)
 from gateway.web.api.links import Links
 from gateway.web.api.reading import MAX_BODY_BYTES, read_body, read_header, read_path, read_query
 
 SECURITY: Final = "api_key"
 _ALWAYS: Final = (401, 403, 429, 500, 503)
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _READERS: Final[Mapping[str, Callable[..., Any]]] = {"query": read_query, "header": read_header}
 
 View = Callable[..., Any]
@@ -58,7 +65,6 @@ class Api:
         self.operations: list[Operation] = []
         self.blueprint = APIBlueprint("gateway_api", __name__, url_prefix=prefix)
         self._door = Doorkeeper(gateway)
-        self.blueprint.before_request(_begin)
         self.blueprint.after_request(_finish)
         self.blueprint.register_error_handler(Exception, self._failed)
 
@@ -154,14 +160,10 @@ def _error(status: int) -> dict[str, Any]:
     return {"description": CODES[status], "content": {"application/json": {"schema": schema}}}
 
 
-def _begin() -> None:
-    g.gateway_request_id = new_id()
-
-
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-Id"] = request_id()
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    if response.headers.get(REQUEST_ID_HEADER) is None:  # a JSON answer is born with them
+        for name, value in always_headers():
+            response.headers.setdefault(name, value)
     return response
 
 
