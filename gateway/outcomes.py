@@ -148,14 +148,14 @@ def dial_outcome(failure: Failure, *, is_429_unprocessed: bool) -> DialOutcome:
     )
 
 
-def provider_error(failure: Failure, *, provider: str, believes_foreign: bool) -> ProviderError:
+def provider_error(failure: Failure, *, provider: str) -> ProviderError:
     """Return the error that a failure means to any verb but a dial.
 
-    `believes_foreign`: a 4xx counts as the carrier's word in whatever format it comes, and so does a link that leads to
-    another host than its own.
+    Only the carrier's own format refuses: a proxy's 404 does not say that a call is gone, so the carrier is asked again.
+    A link that leads to another host than the carrier's is refused by ourselves, for good.
     """
-    status, is_said = failure.http_status or 0, failure.is_own or believes_foreign
-    if status == TOO_MANY and is_said:
+    status = failure.http_status or 0
+    if status == TOO_MANY and failure.is_own:
         return RateLimited(
             failure.text,
             provider=provider,
@@ -163,8 +163,8 @@ def provider_error(failure: Failure, *, provider: str, believes_foreign: bool) -
             http_status=status,
             vendor_code=failure.code,
         )
-    is_final = failure.is_off_limits or (400 <= status < 500 and status not in _MAY_PASS)
-    kind = RequestRefused if is_said and is_final else ProviderUnavailable
+    is_said = failure.is_own and 400 <= status < 500 and status not in _MAY_PASS
+    kind = RequestRefused if is_said or failure.is_off_limits else ProviderUnavailable
     return kind(
         failure.text,
         provider=provider,
@@ -175,7 +175,7 @@ def provider_error(failure: Failure, *, provider: str, believes_foreign: bool) -
 
 
 @contextmanager
-def translated(provider: str, *, believes_foreign: bool) -> Iterator[None]:
+def translated(provider: str) -> Iterator[None]:
     """Raise whatever a vendor library or the transport raises as a ProviderError; our own errors pass.
 
     The libraries' failures have no common base, so everything is caught; of an unexpected one only the kind is kept.
@@ -185,9 +185,7 @@ def translated(provider: str, *, believes_foreign: bool) -> Iterator[None]:
     except GatewayError:
         raise
     except Exception as error:
-        raise provider_error(
-            failure_of(error), provider=provider, believes_foreign=believes_foreign
-        ) from None
+        raise provider_error(failure_of(error), provider=provider) from None
 
 
 def masked(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway import stepping
 from gateway.acting import request_hang_up, request_perform, request_step
-from gateway.errors import RejectionReason, WebhookRejected
+from gateway.errors import GatewayError, RejectionReason, StoreUnavailable, WebhookRejected
 from gateway.folding import fold
 from gateway.ids import new_id
 from gateway.instructions import HangUp, LeaveMessage, NextAgent, Say
@@ -437,12 +437,24 @@ class _Receipt:
         return self._render(asking.call, asking.step)
 
     def _render(self, call: Call, step: Step) -> WebhookReply:
-        call, step = stepping.settle_connection(self.services, call, step)
+        """Return the document of the current step, or of the first one behind it that the carrier can express.
+
+        The chain ends with a text in the default language and then a hang-up, which every carrier can.
+        """
         attempt = attempts.latest_attempt(self.services.store, call.id)
-        live, instruction = stepping.rendered(
-            self.services, call, self.credential, step, attempt.token if attempt else None
-        )
-        return self.provider.answer(live, instruction)
+        token = attempt.token if attempt else None
+        while True:
+            call, step = stepping.settle_connection(self.services, call, step)
+            try:
+                live, instruction = stepping.rendered(self.services, call, self.credential, step, token)
+                return self.provider.answer(live, instruction)
+            except StoreUnavailable:
+                raise
+            except GatewayError as error:
+                if isinstance(step.instruction, HangUp):
+                    raise
+                log.warning("call %s: a step cannot be carried out: %s", call.id, error)
+                call, step = stepping.pass_over(self.services, call, step, str(error))
 
     def _turn_away(self, asking: _Taken) -> WebhookReply:
         """R8 and the guard at the door: a leg that must not be connected hears nothing but the end."""

@@ -159,9 +159,11 @@ def _is_answered(call: Call, current: Step | None) -> bool:
 
 
 def _has_spoken(current: Step | None) -> bool:
-    return current is not None and (
-        isinstance(current.instruction, Say | TakeMessage | LeaveMessage) or current.state is StepState.JOINED
-    )
+    if current is None:
+        return False
+    if isinstance(current.instruction, Say):
+        return current.state is not StepState.FAILED
+    return isinstance(current.instruction, TakeMessage | LeaveMessage) or current.state is StepState.JOINED
 
 
 # -- from a step to what the carrier is told -----------------------------------------------------------------------
@@ -196,10 +198,33 @@ def settle_connection(services: Services, call: Call, step: Step) -> tuple[Call,
                 detail=f"agent {step.agent_id}",
                 outcome=EventOutcome.REFUSED,
             )
-            call, step = advance(services, tx, call, step, StepState.FAILED, now)
+            call, step = _pass_over(services, tx, call, step, now)
             fired = publish(tx, before, call, now)
         services.notifier.fire(fired)
     return call, step
+
+
+def pass_over(services: Services, call: Call, step: Step, reason: str) -> tuple[Call, Step]:
+    """Give up a step that the carrier has no way to carry out; return the call and what is current then."""
+    now = services.clock()
+    with services.store.transaction() as tx:
+        before = after = calls.load_call_for_update(tx, call.id)
+        latest = steps.current_step(tx, call.id) or step
+        if latest.token == step.token:
+            note(tx, before, "step skipped", now, detail=reason, outcome=EventOutcome.REFUSED)
+            after, latest = _pass_over(services, tx, before, latest, now)
+        fired = publish(tx, before, after, now)
+    services.notifier.fire(fired)
+    return after, latest
+
+
+def _pass_over(services: Services, tx: Tx, call: Call, step: Step, now: datetime) -> tuple[Call, Step]:
+    """Close a step that nobody heard; what follows is handed over in its place, in answer to the same question."""
+    call, following = advance(services, tx, call, step, StepState.FAILED, now)
+    if not isinstance(following.instruction, NextAgent):
+        steps.set_step_state(tx, following.token, StepState.STARTED)
+        following = replace(following, state=StepState.STARTED)
+    return call, following
 
 
 def advance(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -251,7 +252,8 @@ class PlivoProvider(Provider):
             answer.close()
             if answer.status in (404, 410):
                 raise NotFound("recording", recording_ref)
-            raise RequestFailed(foreign(answer.status))
+            # the store of the audio has a form of its own, for refused credentials too
+            raise RequestFailed(replace(foreign(answer.status), is_own=answer.status in (401, 403)))
 
     # -- the account --------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.transport import Transport
 
 HOST: Final = "https://api.plivo.com"
+_NO_ACCESS: Final = b"Could not verify your access level"
 
 
 def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str | None) -> Any:
@@ -85,14 +86,17 @@ def _answer_of(response: Any) -> HttpResponse:
 def read_failure(response: HttpResponse) -> Failure:
     """Read an answer that is no success. Pure.
 
-    Plivo's own form is `{"api_id": ..., "error": ...}`, with texts in both and no code.
+    Plivo's own form is `{"api_id": ..., "error": ...}`, with texts in both and no code. An unknown call has been seen
+    without `api_id`, and bad credentials as plain text: both count, save for a dial.
     """
+    if response.status == 401 and response.body.startswith(_NO_ACCESS):
+        return Failure(text=_NO_ACCESS.decode(), http_status=401, is_own=True)
     try:
         body = parse_json(response.body)
     except WebhookRejected:
         body = {}
     api_id, error = body.get("api_id"), body.get("error")
-    if not (isinstance(api_id, str) and isinstance(error, str) and api_id and error):
+    if not (isinstance(error, str) and error):
         return foreign(response.status)
     return Failure(
         text=masked(error),
@@ -100,18 +104,20 @@ def read_failure(response: HttpResponse) -> Failure:
         is_own=True,
         cause=refused_cause(error),
         retry_after_s=seconds_to_wait(response.header("Retry-After")),
-        request_id=api_id[:60],
+        request_id=api_id[:60] if isinstance(api_id, str) and api_id else None,
     )
 
 
 def dial_outcome(error: Exception) -> DialOutcome:
-    """Return what is known about a dial that raised. Plivo does not say whether a 429 was processed."""
-    return outcomes.dial_outcome(failure_of(error), is_429_unprocessed=False)
+    """Return what is known about a dial that raised: only an error in Plivo's whole form, with an `api_id`, refuses it.
+
+    Plivo does not say whether a 429 was processed.
+    """
+    failure = failure_of(error)
+    whole = failure if failure.request_id or not failure.is_own else foreign(failure.http_status or 0)
+    return outcomes.dial_outcome(whole, is_429_unprocessed=False)
 
 
 def translated() -> AbstractContextManager[None]:
-    """Raise what the SDK and the transport raise as ProviderError, a 4xx in any format as the carrier's refusal.
-
-    That Plivo's 401 and 404 come in its whole form, with an `api_id`, is unconfirmed.
-    """
-    return outcomes.translated(NAME, believes_foreign=True)
+    """Raise what the SDK and the transport raise as ProviderError."""
+    return outcomes.translated(NAME)

@@ -126,8 +126,8 @@ def dial_outcome(error: Exception) -> DialOutcome:
 
 
 def translated() -> AbstractContextManager[None]:
-    """Raise what the SDK and the transport raise as ProviderError, a 4xx in any format as the carrier's refusal."""
-    return outcomes.translated(NAME, believes_foreign=True)
+    """Raise what the SDK and the transport raise as ProviderError."""
+    return outcomes.translated(NAME)
 
 
 def is_gone(failure: Failure) -> bool:

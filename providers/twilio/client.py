@@ -147,4 +147,4 @@ def dial_outcome(error: Exception) -> DialOutcome:
 
 def translated() -> AbstractContextManager[None]:
     """Raise what the library and the transport raise as ProviderError. A proxy's 4xx is not Twilio's word."""
-    return outcomes.translated(NAME, believes_foreign=False)
+    return outcomes.translated(NAME)

@@ -105,34 +105,33 @@ def test_a_transports_error_is_found_behind_a_librarys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "believing", "strict"),
+    ("failure", "expected"),
     [
-        (Failure(text="", http_status=404, is_own=True), RequestRefused, RequestRefused),
-        (Failure(text="", http_status=409, is_own=True), RequestRefused, RequestRefused),
-        (Failure(text="", http_status=429, is_own=True), RateLimited, RateLimited),
-        (foreign(404), RequestRefused, ProviderUnavailable),
-        (foreign(429), RateLimited, ProviderUnavailable),
-        (foreign(408), ProviderUnavailable, ProviderUnavailable),
-        (foreign(302), ProviderUnavailable, ProviderUnavailable),
-        (foreign(503), ProviderUnavailable, ProviderUnavailable),
-        (foreign(200), ProviderUnavailable, ProviderUnavailable),
-        (Failure(text="timed out"), ProviderUnavailable, ProviderUnavailable),
-        (Failure(text="", is_unsent=True, is_off_limits=True), RequestRefused, ProviderUnavailable),
+        (Failure(text="", http_status=404, is_own=True), RequestRefused),
+        (Failure(text="", http_status=409, is_own=True), RequestRefused),
+        (Failure(text="", http_status=429, is_own=True), RateLimited),
+        (foreign(404), ProviderUnavailable),
+        (foreign(429), ProviderUnavailable),
+        (foreign(408), ProviderUnavailable),
+        (foreign(302), ProviderUnavailable),
+        (foreign(503), ProviderUnavailable),
+        (foreign(200), ProviderUnavailable),
+        (Failure(text="timed out"), ProviderUnavailable),
+        (Failure(text="", is_unsent=True, is_off_limits=True), RequestRefused),
     ],
 )
 def test_a_failure_of_another_verb_is_an_error_of_ours(
-    failure: Failure, believing: type[Exception], strict: type[Exception]
+    failure: Failure, expected: type[Exception]
 ) -> None:
-    assert type(provider_error(failure, provider="x", believes_foreign=True)) is believing
-    assert type(provider_error(failure, provider="x", believes_foreign=False)) is strict
+    assert type(provider_error(failure, provider="x")) is expected
 
 
 def test_our_own_errors_pass_and_others_lose_their_text() -> None:
-    with pytest.raises(ValidationError), translated("x", believes_foreign=False):
+    with pytest.raises(ValidationError), translated("x"):
         raise ValidationError("field", "wrong")
     with (
         pytest.raises(ProviderUnavailable, match=r"x: no usable answer \(KeyError\)"),
-        translated("x", believes_foreign=False),
+        translated("x"),
     ):
         raise KeyError("+14155550100")
 

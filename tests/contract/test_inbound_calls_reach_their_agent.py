@@ -78,6 +78,45 @@ def test_a_chain_that_runs_out_apologizes(bench: Bench) -> None:
     assert words(ringing) == [bench.gw.settings.unavailable_message], bench.story()
 
 
+def beyond(bench: Bench) -> object:
+    """A step that the carrier's adapter has no way to express: a language, or where any is taken, a long parameter."""
+    if bench.provider == "twilio":
+        return Stream(NOWHERE, {"x": "x" * 600})
+    return Say("Bonvolu atendi.", "eo")
+
+
+def test_a_step_beyond_the_carrier_is_followed_by_the_next_one(bench: Bench) -> None:
+    put(bench, Stream(NOWHERE), beyond(bench), Say("Please hold."), Forward(PERSON), Say("Goodbye."))
+    bench.sim.script(PERSON, Busy())
+    ringing = bench.ring(caller=Caller(talk_s=30))
+    bench.ended(bench.the_call(ringing), timeout_s=25)
+    assert words(ringing) == ["Please hold.", "Goodbye."], bench.story()
+    assert {each.status for each in bench.web.delivered} == {200}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_chain_of_nothing_but_steps_beyond_the_carrier_apologizes(bench: Bench, times: int) -> None:
+    put(bench, lambda call: Forward("+1"), *[beyond(bench)] * times)
+    ringing = bench.ring()
+    call = bench.ended(bench.the_call(ringing))
+    assert words(ringing) == [bench.gw.settings.unavailable_message], bench.story()
+    assert call.status is CallStatus.COMPLETED
+    assert {each.status for each in bench.web.delivered} == {200}
+
+
+def test_what_follows_a_failing_connect_function_is_tried_once(bench: Bench) -> None:
+    put(bench, lambda call: Forward("+1"), Forward(PERSON), Say("Goodbye."))
+    bench.sim.script(PERSON, Busy())
+    ringing = bench.ring(caller=Caller(talk_s=30))
+    call = bench.ended(bench.the_call(ringing), timeout_s=25)
+    assert words(ringing) == ["Goodbye."], bench.story()
+    taken = [each.detail for each in bench.gw.calls.events(call.id) if each.name == "step"]
+    assert taken.count("Forward") == 1
+    forwards = [each for each in bench.web.delivered if each.hook in ("answer", "next")]
+    if bench.provider != "telnyx":
+        assert len(forwards) == 2, bench.story()
+
+
 def test_an_agent_that_never_joins_is_given_up_after_its_join_timeout(bench: Bench) -> None:
     bench.agent.is_deaf = True
     put(bench, Stream(bench.agent.url), Say("Nobody came."), settings=CallSettings(join_timeout="5s"))

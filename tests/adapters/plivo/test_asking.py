@@ -88,6 +88,23 @@ def test_a_call_that_has_ended_is_a_success(answers: list[HttpResponse]) -> None
     assert only.lines == [f"DELETE /Call/{CALL}/"]
 
 
+@pytest.mark.parametrize("page", [b"<html>no such page</html>", b"not found", b"", b'{"message": "not found"}'])
+def test_a_proxys_page_does_not_say_that_a_call_is_gone(page: bytes) -> None:
+    foreign = reply(404, page)
+    for verb in (lambda it: it.hang_up(REF), lambda it: it.fetch_call(REF)):
+        plivo, transport = provider(foreign)
+        with pytest.raises(ProviderUnavailable):
+            verb(plivo)
+        assert len(transport.requests) == 1
+
+
+def test_a_call_is_gone_also_in_the_short_form_that_was_seen() -> None:
+    short = reply(404, {"error": "call not found"})
+    plivo, transport = provider(short, short)
+    plivo.hang_up(REF)
+    assert transport.answers == []
+
+
 @pytest.mark.parametrize("ident", HOSTILE)
 def test_an_id_that_is_none_never_becomes_a_path(ident: str) -> None:
     plivo, transport = provider()

@@ -106,6 +106,13 @@ def test_an_ended_call_is_explained_by_its_recorded_events(status: HttpResponse)
     assert ended.end_reason.reconciled
 
 
+def test_a_proxys_page_does_not_say_that_a_call_is_gone() -> None:
+    telnyx, script = provider(HttpResponse(status=404, body=b"<html>no such page</html>"))
+    with pytest.raises(ProviderUnavailable):
+        telnyx.fetch_call(REF)
+    assert len(script.sent) == 1
+
+
 def test_a_call_that_nobody_knows_is_unknown() -> None:
     telnyx, _ = provider(refused(404, "10005"), page())
     found = telnyx.fetch_call(REF)

@@ -332,7 +332,7 @@ def test_each_request_to_hang_up_counts_for_itself() -> None:
     [
         (refused(422, "90034", "Call not answered yet"), RequestRefused),
         (refused(401, "10009"), RequestRefused),
-        (HttpResponse(status=404, body=b"<html>"), RequestRefused),
+        (HttpResponse(status=404, body=b"<html>"), ProviderUnavailable),
         (refused(429, "10011", headers={"x-ratelimit-reset": "7"}), RateLimited),
         (refused(500, "10007"), ProviderUnavailable),
         (refused(408, "10008"), ProviderUnavailable),
