@@ -87,7 +87,7 @@ def place_call(services: Services, asked: PlaceCall) -> Call:
         PaymentRequired: the embedding program's `authorize_call` hook said no.
         NotFound: no such agent. Conflict: the agent is at its limit, a call to the same person is still being dialed
             or its outcome is not known, or the idempotency key was used with another body.
-        ConfigurationError: the carrier's library is missing; nothing was sent, and the call has failed.
+        ConfigurationError: the carrier's library is missing; nothing was stored or sent.
         StoreUnavailable: nothing was sent.
     """
     to = guards.check_destination(asked.to, services.settings.allowed_countries)
@@ -187,6 +187,7 @@ def _write(
         attempt = _new_attempt(call, 1, now)
         request = _dial_request(services, credential, call, attempt, asked.extra)
         provider.check_dial(request)
+        provider.prepare()  # without its library nothing is stored; the background has loaded it long before
         quiet_at = now + timedelta(seconds=settings.join_timeout_s) + RING_SLACK
         calls.insert_call(tx, call, fingerprint=asked.fingerprint(), next_look_at=quiet_at)
         attempts.insert_attempt(tx, attempt)

@@ -1,7 +1,7 @@
 """Who may be dialed at all: no emergency service, no expensive or unknown kind of number, only listed countries.
 
 Pure. Each guard looks at a number and raises `DialRefused` with a closed reason; there is no override. They apply to
-every number the gateway makes a carrier ring: dials, forwards, fallbacks.
+every number the gateway makes a carrier ring: dials, forwards, fallbacks, and the user part of SIP addresses.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 import phonenumbers
 from phonenumbers import PhoneNumberType, shortnumberinfo
@@ -31,6 +32,8 @@ ORDINARY_TYPES: Final = frozenset(
         PhoneNumberType.VOIP,
     }
 )
+
+_DIALABLE: Final = re.compile(r"[0-9+*#()./_~ -]+", re.ASCII)  # digits, and what people put between them
 
 _LONGEST_EMERGENCY: Final = 6  # digits; the longest emergency number known to phonenumbers has five
 _LONGEST_COUNTRY_CODE: Final = 3
@@ -59,6 +62,28 @@ def check_destination(value: object, allowed_countries: Collection[str], field: 
             field, f"numbers of {region} are not allowed (allowed_countries: {allowed})", reason="country"
         )
     return number
+
+
+def check_sip_user(uri: str, field: str = "sip uri") -> None:
+    """Refuse a `sip:user@host` whose user part is an emergency number, escaped or with parameters, in any spelling.
+
+    Whoever takes the address may be a telephone exchange, which dials the user part as it stands.
+
+    Raises:
+        DialRefused: reason "emergency".
+    """
+    user = unquote(uri.removeprefix("sip:").rpartition("@")[0]).partition(";")[0]
+    if any(_DIALABLE.fullmatch(part) and _is_emergency_extension(part) for part in user.split(":")):
+        refusal = "emergency and crisis lines are never dialed: give an extension of that number a name"
+        raise DialRefused(field, refusal, reason="emergency")
+
+
+def _is_emergency_extension(user: str) -> bool:
+    """Like `is_emergency`; digits without an international prefix are mostly an extension: "2001" is not +20 01."""
+    digits = re.sub(r"[^0-9]", "", user)
+    if "+" in user or digits.startswith("00"):
+        return is_emergency(user)
+    return _is_emergency_digits(digits) or not ALWAYS_EMERGENCY.isdisjoint(_behind_country_code(digits))
 
 
 def is_emergency(value: str) -> bool:

@@ -151,7 +151,7 @@ def dial_outcome(failure: Failure, *, is_429_unprocessed: bool) -> DialOutcome:
 def provider_error(failure: Failure, *, provider: str) -> ProviderError:
     """Return the error that a failure means to any verb but a dial.
 
-    Only the carrier's own format refuses: a proxy's 404 does not say that a call is gone, so the carrier is asked again.
+    Only the carrier's own format refuses: a proxy's 404 does not say that a call is gone: the carrier is asked again.
     A link that leads to another host than the carrier's is refused by ourselves, for good.
     """
     status = failure.http_status or 0

@@ -37,7 +37,18 @@ from gateway.publishing import publish
 from gateway.routing import Chain, chain_of
 from gateway.services import Services, shown_context
 from gateway.status import AnsweredBy, CallFacts, CallStatus, Direction, EndCause
-from gateway.store import Tx, attempts, calls, events, numbers, steps, tombstones, upkeep, webhooks
+from gateway.store import (
+    Tx,
+    attempts,
+    calls,
+    credentials,
+    events,
+    numbers,
+    steps,
+    tombstones,
+    upkeep,
+    webhooks,
+)
 from gateway.store.rows import UNSET, SeenReply, Step, StepState, Unset
 
 log = logging.getLogger(__name__)
@@ -171,8 +182,7 @@ class _Receipt:
 
     def _new_inbound(self, tx: Tx, event: CallEvent) -> Call | None:
         called = event.to or ANONYMOUS
-        holders = numbers.holders_of(tx, called)
-        if holders and self.credential.id not in holders:
+        if self._is_twins(tx, called):
             raise WebhookRejected(
                 RejectionReason.WRONG_ACCOUNT, "the called number belongs to another credential"
             )
@@ -198,6 +208,20 @@ class _Receipt:
         calls.insert_call(tx, call, next_look_at=self.now + ASK_AGAIN)
         calls.bind_legs(tx, call.id, self.credential.id, (event.leg_id, *event.other_ids))
         return call
+
+    def _is_twins(self, tx: Tx, called: str) -> bool:
+        """R25: whether the number is held by a second credential of the same account, in the same workspace, only.
+
+        The signature proves that the account gets the number's calls, whatever anybody has written down: a row of
+        another account, or of another tenant, takes no call away. It cannot tell two credentials of one account apart.
+        """
+        own, holders = self.credential, numbers.holders_of(tx, called)
+        if not holders or own.id in holders or not own.account_ref:
+            return False
+        return any(
+            other.id in holders and (other.provider, other.account_ref) == (own.provider, own.account_ref)
+            for other in credentials.list_credentials(tx, own.workspace_id)
+        )
 
     # -- outbound: which leg is ours (protocol, steps 7 and 10) -------------------------------------------------
 

@@ -28,6 +28,7 @@ from gateway.instructions import (
     NextAgent,
     Reject,
     Say,
+    Sip,
     Stream,
     TakeMessage,
 )
@@ -287,6 +288,8 @@ def check_connection(services: Services, connection: object) -> Connection:
         guards.check_destination(connection.number, services.settings.allowed_countries, "forward number")
         if connection.caller_id is not None:
             parse_e164(connection.caller_id, "forward caller_id")
+    if isinstance(connection, Sip):
+        guards.check_sip_user(connection.uri)
     if isinstance(connection, Stream):
         check_stream_host(connection, services.settings.allowed_stream_hosts)
     return connection

@@ -154,9 +154,8 @@ class PlivoProvider(Provider):
     # -- calls out ----------------------------------------------------------------------------------------------------
 
     def check_dial(self, request: DialRequest) -> None:
-        """Refuse ranges, and find out now when the SDK is missing."""
+        """Refuse what Plivo cannot take: ranges, unknown extra parameters."""
         calls.check_dial(request)
-        self._client()
 
     def dial(self, request: DialRequest) -> DialOutcome:
         """Send one `POST /Call/`.

@@ -120,9 +120,7 @@ def test_a_transports_error_is_found_behind_a_librarys() -> None:
         (Failure(text="", is_unsent=True, is_off_limits=True), RequestRefused),
     ],
 )
-def test_a_failure_of_another_verb_is_an_error_of_ours(
-    failure: Failure, expected: type[Exception]
-) -> None:
+def test_a_failure_of_another_verb_is_an_error_of_ours(failure: Failure, expected: type[Exception]) -> None:
     assert type(provider_error(failure, provider="x")) is expected
 
 

@@ -101,6 +101,7 @@ NO_CONNECTION = {
     "an address as text": "wss://agents.example.com/media",
     "a step that is no connection": Say("Hello"),
     "an emergency number": Forward("+1911"),
+    "an emergency number at a SIP address": Sip("sip:911;phone-context=+1@pbx.example.net"),
     "a premium number": Forward("+19002123456"),
     "another country": Forward("+442079460104"),
     "a caller ID that is no number": Forward("+14155550177", caller_id="Acme"),

@@ -11,6 +11,7 @@ from gateway.store import events
 from providers.simulator import Answer, Caller
 from tests.bench import CALLEE, Bench, Delivered
 
+NEW = "+14155550109"
 SIGNATURES = {
     "twilio": ("X-Twilio-Signature",),
     "telnyx": ("Telnyx-Signature-Ed25519", "Telnyx-Timestamp"),
@@ -136,6 +137,44 @@ def test_an_event_of_another_credentials_attempt_is_refused_where_the_url_is_not
     )
     for one in delivered:
         assert bench.web.again(one, target=one.target.replace(bench.credential.key, twin.key))[0] == 403
+
+
+def test_an_inbound_event_for_the_number_of_a_twin_credential_is_refused(bench: Bench) -> None:
+    if bench.provider != "telnyx":
+        pytest.skip("the URL is signed: a request for one path does not fit another")
+    bench.ended(bench.the_call(bench.ring(caller=Caller(talk_s=2))))
+    twin = bench.gw.credentials.add(
+        "telnyx", name="twin", connection_id=bench.account.connection_id, **bench.account.secrets
+    )
+    before = len(bench.gw.calls.list().calls)
+    one = next(each for each in bench.web.delivered if b"call.initiated" in each.body)
+    assert bench.web.again(one, target=one.target.replace(bench.credential.key, twin.key))[0] == 403
+    assert len(bench.gw.calls.list().calls) == before
+
+
+@pytest.mark.parametrize(
+    "squatter", ["another tenant", "another tenant with the same account", "another account"]
+)
+def test_a_number_that_somebody_else_wrote_down_still_rings_at_its_owner(bench: Bench, squatter: str) -> None:
+    theirs = bench.account if "same" in squatter else bench.sim.add_account(bench.provider, name="Theirs")
+    secrets = dict(theirs.secrets)
+    if bench.provider == "telnyx":
+        secrets["connection_id"] = theirs.connection_id
+    workspace = "theirs" if "tenant" in squatter else "default"
+    other = bench.gw.credentials.add(bench.provider, name="squatter", workspace_id=workspace, **secrets)
+    bench.gw.numbers.add(NEW, credential=other.id, workspace_id=workspace)
+    urls = bench.gw.credentials.webhooks(bench.credential)
+    bench.sim.add_number(bench.account, NEW)
+    if bench.provider != "telnyx":
+        bench.sim.configure_number(
+            NEW, voice_url=urls["answer"], status_url=urls["status"], fallback_url=urls["fallback"]
+        )
+    ringing = bench.ring(NEW)
+    call = bench.ended(bench.the_call(ringing))
+    assert (call.credential_id, call.workspace_id, call.to) == (bench.credential.id, "default", NEW)
+    assert ["say", bench.gw.settings.unassigned_message] in [list(item[:2]) for item in ringing.heard]
+    assert {each.status for each in bench.web.delivered} == {200}
+    assert not bench.gw.calls.list(workspace_id="theirs").calls
 
 
 def test_a_body_over_the_limit_is_refused_whatever_its_framing(bench: Bench) -> None:

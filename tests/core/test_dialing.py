@@ -238,9 +238,20 @@ def test_an_adapter_that_raises_is_unknown_not_unsent(
     assert "secret-token" not in caplog.text
 
 
-def test_a_missing_library_is_one_clear_error_and_leaves_nothing_open(
-    gw: Gateway, carrier: StubCarrier
+def test_a_missing_library_is_one_clear_error_before_anything_is_stored(
+    gw: Gateway, carrier: StubCarrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def missing() -> None:
+        raise MissingExtra("twilio", "twilio")
+
+    monkeypatch.setattr(carrier, "prepare", missing)
+    with pytest.raises(MissingExtra, match="twilio"):
+        gw.place_call("desk", CALLEE)
+    assert gw.calls.list().calls == ()
+    assert carrier.dials == []
+
+
+def test_a_library_that_breaks_while_dialing_leaves_nothing_open(gw: Gateway, carrier: StubCarrier) -> None:
     def missing(_: DialRequest) -> DialOutcome:
         raise MissingExtra("twilio", "twilio")
 

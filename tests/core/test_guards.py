@@ -11,7 +11,7 @@ import pytest
 from phonenumbers import PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 
 from gateway.errors import DialRefused, InvalidNumber, ValidationError
-from gateway.guards import check_destination, is_emergency
+from gateway.guards import check_destination, check_sip_user, is_emergency
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 EVERYWHERE = frozenset(REGIONS)
@@ -117,6 +117,46 @@ def test_spellings_seen_in_the_wild_are_refused_as_emergency(value: str) -> None
 def test_what_is_neither_emergency_digits_nor_e164_is_refused_all_the_same(value: str) -> None:
     with pytest.raises(ValidationError):
         check_destination(value, EVERYWHERE)
+
+
+SIP_EMERGENCIES = (
+    *(
+        "sip:911@pbx.example.net",
+        "sip:+1911@pbx.example.net",
+        "sip:9-1-1@10.0.0.1:5060",
+        "sip:112#@pbx.example.net",
+    ),
+    *("sip:911;phone-context=+1@pbx.example.net;user=phone", "sip:999@pbx.example.net;user=phone?Subject=x"),
+    *("sip:tel:911@pbx.example.net", "sip:911:password@pbx.example.net", "sip:%39%31%31@pbx.example.net"),
+    *(
+        "sip:tel:+1-911;ext=2@pbx.example.net",
+        "sip:(911)@pbx.example.net",
+        "sip:0044999@pbx.example.net",
+        "sip:1911@pbx.example.net",
+    ),
+)
+
+
+@pytest.mark.parametrize("uri", SIP_EMERGENCIES)
+def test_a_sip_address_of_an_emergency_line_is_refused(uri: str) -> None:
+    with pytest.raises(DialRefused, match="emergency and crisis lines are never dialed") as refused:
+        check_sip_user(uri)
+    assert refused.value.reason == "emergency"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("sip:desk@pbx.example.net", "sip:desk911@pbx.example.net", "sip:+14155550123@pbx.example.net"),
+        *(
+            "sip:2001@911.example.net",
+            "sip:desk;phone-context=+911@pbx.example.net",
+            "sip:%zz@pbx.example.net",
+        ),
+    ],
+)
+def test_any_other_sip_address_passes(uri: str) -> None:
+    check_sip_user(uri)
 
 
 # -- kinds and countries (R71) -------------------------------------------------------------------------------------

@@ -273,6 +273,8 @@ def test_an_agent_replaces_the_one_of_its_id(gw: Gateway) -> None:
         (Stream("wss://agents.example.com.evil.example/"), ValidationError, "is not allowed"),
         (Stream("ws://127.0.0.1/media"), ValidationError, "host '127.0.0.1' is not allowed"),
         (Forward("+1911"), DialRefused, "emergency"),
+        (Sip("sip:911@pbx.example.net"), DialRefused, "emergency"),
+        (Sip("sip:tel:+1-911;ext=1@pbx.example.net"), DialRefused, "emergency"),
         (Forward("+19002123456"), DialRefused, "premium"),
         (Forward(LONDON), DialRefused, "numbers of GB are not allowed"),
         (Forward("4155550100"), InvalidNumber, "is not E.164"),

@@ -88,7 +88,9 @@ def test_a_call_that_has_ended_is_a_success(answers: list[HttpResponse]) -> None
     assert only.lines == [f"DELETE /Call/{CALL}/"]
 
 
-@pytest.mark.parametrize("page", [b"<html>no such page</html>", b"not found", b"", b'{"message": "not found"}'])
+@pytest.mark.parametrize(
+    "page", [b"<html>no such page</html>", b"not found", b"", b'{"message": "not found"}']
+)
 def test_a_proxys_page_does_not_say_that_a_call_is_gone(page: bytes) -> None:
     foreign = reply(404, page)
     for verb in (lambda it: it.hang_up(REF), lambda it: it.fetch_call(REF)):

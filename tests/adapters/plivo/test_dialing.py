@@ -272,7 +272,7 @@ def test_an_auth_id_that_is_none_is_refused_before_the_dial() -> None:
     transport = StubTransport()
     plivo = PlivoProvider(SECRETS | {"auth_id": "nonsense"}, transport=transport)
     with pytest.raises(ConfigurationError, match="auth_id"):
-        plivo.check_dial(DIAL)
+        plivo.prepare()
     assert transport.requests == []
 
 
@@ -297,5 +297,5 @@ def test_a_missing_sdk_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     client._client_class.cache_clear()
     monkeypatch.setitem(sys.modules, "plivo.rest", None)
     with pytest.raises(MissingExtra, match=r"telephony-gateway\[plivo\]"):
-        provider()[0].check_dial(DIAL)
+        provider()[0].prepare()
     client._client_class.cache_clear()
