@@ -187,12 +187,12 @@ def _write(
         attempt = _new_attempt(call, 1, now)
         request = _dial_request(services, credential, call, attempt, asked.extra)
         provider.check_dial(request)
-        provider.prepare()  # without its library nothing is stored; the background has loaded it long before
         quiet_at = now + timedelta(seconds=settings.join_timeout_s) + RING_SLACK
         calls.insert_call(tx, call, fingerprint=asked.fingerprint(), next_look_at=quiet_at)
         attempts.insert_attempt(tx, attempt)
         numbers.mark_number_used(tx, number.id, now)
         note(tx, call, "dial requested", now, detail=f"attempt 1 from {number.e164[-4:].rjust(5, '…')}")
+        provider.prepare()  # without its library nothing stays; the background has loaded it long before
     return _Planned(call=call, attempt=attempt, provider=provider, request=request)
 
 
