@@ -127,6 +127,10 @@ _CAPABILITY_LABELS = {
     "cost_in_webhook": "tells the cost by webhook",
     "finds_by_token": "finds an unknown dial by its token",
     "number_setup": "numbers are set up through its API",
+    "has_applications": "numbers point at an application that holds the URLs",
+    "number_search": "numbers are searched, bought and released through its API",
+    "caller_id_verification": "foreign caller IDs are verified through its API",
+    "sip_setup": "a link to another SIP carrier is set up through its API",
 }
 _CONTROL = {
     "document": "the document we answer a webhook with",

@@ -106,6 +106,7 @@ class Place(StrEnum):
     NUMBER = "number"
     APPLICATION = "application"
     ACCOUNT = "account"
+    LINK = "link"  # to another SIP carrier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,4 +234,4 @@ class SipTrunk:
 
     refs: Mapping[str, str]
     trunk_ref: str | None
-    instructions: tuple[tuple[str, str], ...]
+    instructions: tuple[tuple[str, str], ...] = field(repr=False)

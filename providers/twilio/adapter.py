@@ -9,7 +9,7 @@ Twilio is a document carrier: it asks one of our URLs what to do and gets the in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -22,9 +22,7 @@ from gateway.adapting import (
     check_names,
     open_transport,
     read_recording,
-    unread_account,
 )
-from gateway.byoc import CarrierNumber
 from gateway.errors import (
     ConfigurationError,
     Conflict,
@@ -34,7 +32,6 @@ from gateway.errors import (
     ValidationError,
 )
 from gateway.interface import (
-    AccountInfo,
     CallEvent,
     CallSnapshot,
     Capabilities,
@@ -45,7 +42,6 @@ from gateway.interface import (
     Hook,
     LegRef,
     LiveCall,
-    Provider,
     RecordingStream,
     Verified,
     WebhookReply,
@@ -53,15 +49,24 @@ from gateway.interface import (
 )
 from gateway.outcomes import RequestFailed
 from gateway.transport import HttpResponse, StreamedResponse, stream_get
-from providers.twilio import calls, instructions, numbers, webhooks
-from providers.twilio.client import HOST, dial_outcome, open_client, read_failure, rest_login, translated
+from providers.twilio import calls, instructions, webhooks
+from providers.twilio.account import TwilioAccount
+from providers.twilio.client import (
+    HOST,
+    dial_outcome,
+    open_client,
+    product_hosts,
+    read_failure,
+    rest_login,
+    translated,
+)
 from providers.twilio.vocabulary import CALL_IS_GONE
 
 if TYPE_CHECKING:
     from gateway.instructions import Instruction
     from gateway.transport import Transport
 
-_REQUIRED: Final = ("account_sid", "auth_token")
+_REQUIRED: Final = ("account_sid",)
 _PAIRS: Final = (("api_key_sid", "api_key_secret"), ("shared_key_id", "shared_key_secret"))
 
 # Twilio documents SIDs; that a token is 32 hex digits is what every account shows.
@@ -79,9 +84,10 @@ _PAGE_SIZE: Final = 200  # Twilio takes 1000; an answer of the transport is 1 MB
 _MOST_LISTED: Final = 5000
 
 
-class TwilioProvider(Provider):
+class TwilioProvider(TwilioAccount):
     """One Twilio account. REST requests use the API key where one is given; webhooks are always checked with the
-    account's auth token, or with a shared key (webhooks product, public beta).
+    account's auth token, or with a shared key (webhooks product, public beta). An API key alone dials and sets up
+    numbers, but every webhook is refused; `check_account` says so.
     """
 
     name: ClassVar[str] = calls.NAME
@@ -98,6 +104,9 @@ class TwilioProvider(Provider):
         cost_in_webhook=False,
         finds_by_token=False,
         number_setup=True,
+        number_search=True,
+        caller_id_verification=True,
+        sip_setup=True,
         notes=(
             "The ring time may be 5 s longer than asked; its minimum is unconfirmed.",
             "Calls above the account's calls-per-second rate wait in Twilio's queue, for up to 24 h.",
@@ -119,7 +128,9 @@ class TwilioProvider(Provider):
         _check_pairs(secrets)
         self._secrets = dict(secrets)
         self._base_url = (base_url or HOST).rstrip("/")
-        self._transport = transport or open_transport(self.name, self._base_url)
+        self._transport = transport or open_transport(
+            self.name, self._base_url, more=product_hosts(self._base_url)
+        )
         self._sdk: Any = None
         self._lock = Lock()
         self._keys = webhooks.Keys(
@@ -241,27 +252,6 @@ class TwilioProvider(Provider):
                 raise NotFound("recording", sid)
             raise RequestFailed(read_failure(refusal))
 
-    # -- the account --------------------------------------------------------------------------------------------------
-
-    def check_account(self) -> AccountInfo:
-        """Fetch the account. A standard API key may not: then one number is listed, which proves the key."""
-        try:
-            with translated():
-                account = self._client().api.v2010.accounts(self.account_ref).fetch()
-                return numbers.read_account(account, self.account_ref)
-        except RequestRefused:
-            if "api_key_sid" not in self._secrets:
-                raise
-        with translated():
-            self._client().incoming_phone_numbers.page(page_size=1)
-        return unread_account(self.account_ref)
-
-    def list_numbers(self) -> Iterator[CarrierNumber]:
-        """Yield every number of the account."""
-        with translated():
-            for number in self._client().incoming_phone_numbers.stream(page_size=_PAGE_SIZE):
-                yield numbers.read_number(number)
-
     # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
@@ -269,6 +259,10 @@ class TwilioProvider(Provider):
             if self._sdk is None:
                 self._sdk = open_client(self._secrets, self._transport, self._base_url)
             return self._sdk
+
+    def _owner_client(self) -> Any:
+        login = (self._secrets["account_sid"], self._secrets["auth_token"])
+        return open_client(self._secrets, self._transport, self._base_url, login)
 
     def _call(self, ref: LegRef) -> Any:
         return self._client().calls(calls.checked_sid("CA", ref.leg_id, "leg_id"))
@@ -299,13 +293,17 @@ class TwilioProvider(Provider):
 
 
 def _check_pairs(secrets: Mapping[str, str]) -> None:
-    """Refuse a secret that is empty, or without its other half."""
+    """Refuse a secret that is empty or without its other half, and a login that is no login."""
     for name, value in secrets.items():
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"twilio: the secret {name} is empty")
     for one, other in _PAIRS:
         if (one in secrets) != (other in secrets):
             raise ConfigurationError(f"twilio: give both {one} and {other}, or neither")
+    if "auth_token" not in secrets and "api_key_sid" not in secrets:
+        raise ConfigurationError(
+            "twilio: the secret auth_token is missing: without it no webhook can be checked"
+        )
 
 
 def _first(answer: StreamedResponse) -> bytes:

@@ -105,6 +105,8 @@ def check_dial(request: DialRequest) -> None:
         raise ValidationError("to", "twilio does not call a number from itself")
     if "_" in (urlsplit(request.urls.status).hostname or ""):
         raise ValidationError("public_url", "twilio takes no callback host with an underscore in its name")
+    if request.trunk_ref is not None:
+        checked_sid("BY", request.trunk_ref, "trunk")
     for name in request.extra:
         if name not in EXTRA:
             raise ValidationError(
@@ -146,6 +148,8 @@ def dial_params(request: DialRequest) -> dict[str, Any]:
             "recording_status_callback_method": "POST",
             "recording_status_callback_event": ["completed"],
         }
+    if request.trunk_ref is not None:
+        params["byoc"] = request.trunk_ref
     return params | {EXTRA[name]: value for name, value in request.extra.items()}
 
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from gateway import outcomes
 from gateway.adapting import basic_auth
@@ -28,10 +28,35 @@ if TYPE_CHECKING:
     from gateway.transport import Transport
 
 HOST: Final = "https://api.twilio.com"
+_PRODUCTS: Final = ("voice", "pricing")  # what we use besides `api`, each with a host of its own
 
 
-def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str | None) -> Any:
+def product_host(product: str, base_url: str) -> str:
+    """Return the address of another product beside that of `api`: its own host at Twilio ("voice.twilio.com", and so
+    in each region), the same address where something stands in for Twilio.
+    """
+    parts = urlsplit(base_url)
+    name = parts.hostname or ""
+    if not (name.startswith("api.") and name.endswith(".twilio.com")):
+        return base_url
+    return f"{parts.scheme}://{product}.{parts.netloc.removeprefix('api.')}"
+
+
+def product_hosts(base_url: str) -> tuple[str, ...]:
+    """Return the addresses of all further products."""
+    return tuple(product_host(product, base_url) for product in _PRODUCTS)
+
+
+def open_client(
+    secrets: Mapping[str, str],
+    transport: Transport,
+    base_url: str | None,
+    login: tuple[str, str] | None = None,
+) -> Any:
     """Return the library's client for one account, over `transport`. Threads may share it.
+
+    Args:
+        login: user and password; None: `rest_login`.
 
     Raises:
         MissingExtra: the library is not installed.
@@ -40,7 +65,7 @@ def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str 
         from twilio.rest import Client
     except ImportError:
         raise MissingExtra(NAME, "twilio") from None
-    user, password = rest_login(secrets)
+    user, password = login or rest_login(secrets)
     client = Client(
         user,
         password,
@@ -48,7 +73,10 @@ def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str 
         http_client=_OneShotHttpClient(transport),
         environment={"": ""},  # empty would mean os.environ, and its account, edge and region
     )
-    client.api.base_url = base_url or HOST
+    root = base_url or HOST
+    client.api.base_url = root
+    for product in _PRODUCTS:
+        getattr(client, product).base_url = product_host(product, root)
     return client
 
 
@@ -80,7 +108,8 @@ class _OneShotHttpClient:
         timeout: float | None = None,
         allow_redirects: bool = False,
     ) -> Any:
-        """Send one request; return the library's response object for a success with a JSON object.
+        """Send one request; return the library's response object for a success with a JSON object, and for the empty
+        one that a deletion gets.
 
         Raises:
             RequestFailed: any other answer. TransportError: none.
@@ -97,7 +126,8 @@ class _OneShotHttpClient:
                 body=_encoded(data).encode("ascii"),
             )
         )
-        if not 200 <= answer.status < 300 or _json_object(answer.body) is None:
+        is_deleted = method.upper() == "DELETE" and answer.status == 204
+        if not is_deleted and (not 200 <= answer.status < 300 or _json_object(answer.body) is None):
             raise RequestFailed(read_failure(answer))
         return Response(answer.status, answer.body.decode("utf-8"), dict(answer.headers))
 

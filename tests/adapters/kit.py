@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from gateway.byoc import SetupUrls
 from gateway.interface import CallbackUrls, DialRequest, Hook, LiveCall, WebhookReply, WebhookRequest
 from gateway.status import Direction
 from gateway.transport import HttpRequest, HttpResponse
@@ -68,6 +69,13 @@ DIAL = DialRequest(
     join_timeout_s=30,
     max_duration_s=1800,
     urls=callback_urls(),
+)
+
+SETUP_URLS = SetupUrls(
+    answer=f"{GATEWAY}/answer",
+    status=f"{GATEWAY}/status",
+    fallback=f"{GATEWAY}/fallback",
+    events=f"{GATEWAY}/events",
 )
 
 

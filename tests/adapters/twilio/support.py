@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.byoc import CarrierNumber, NumberSetup
 from gateway.interface import DialQuery
 from gateway.transport import HttpResponse
 from providers.twilio import TwilioProvider
 from tests.adapters import kit
-from tests.adapters.kit import ATTEMPT, DIAL, GATEWAY, STEP, live_call, reply
+from tests.adapters.kit import ATTEMPT, DIAL, GATEWAY, SETUP_URLS, STEP, live_call, reply
 from tests.adapters.kit import form_webhook as webhook
 
 __all__ = ["ATTEMPT", "DIAL", "GATEWAY", "STEP", "reply", "webhook"]
@@ -44,6 +45,26 @@ ACCOUNT_RESOURCE = {
     "uri": f"/2010-04-01/Accounts/{ACCOUNT}.json",
     "subresource_uris": {},
 }
+
+NUMBER = {
+    "sid": "PN00112233445566778899aabbccddeeff",
+    "account_sid": ACCOUNT,
+    "friendly_name": "Front desk",
+    "phone_number": "+14155550100",
+    "voice_url": "https://old.example.net/voice",
+    "voice_method": "GET",
+    "voice_fallback_url": "",
+    "voice_fallback_method": "POST",
+    "status_callback": "",
+    "status_callback_method": "POST",
+    "voice_application_sid": None,
+    "trunk_sid": None,
+    "voice_receive_mode": "voice",
+    "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
+}
+OURS = "+14155550100"
+SETUP = NumberSetup(urls=SETUP_URLS)
+BALANCE = reply(200, {"account_sid": ACCOUNT, "balance": "12.34", "currency": "USD"})
 
 
 class StubTransport(kit.StubTransport):
@@ -119,3 +140,15 @@ def page(name: str, items: list[dict[str, Any]], next_uri: str | None = None) ->
         "previous_page_uri": None,
     }
     return reply(200, body)
+
+
+def v1_page(key: str, items: list[dict[str, Any]]) -> HttpResponse:
+    """Return the only page of a list of a v1 product."""
+    meta = {"key": key, "page": 0, "page_size": 100, "next_page_url": None, "previous_page_url": None}
+    return reply(200, {"meta": meta | {"url": "x", "first_page_url": "x"}, key: items})
+
+
+def number(**settings: str) -> CarrierNumber:
+    """Return `NUMBER` as the adapter lists it, with other settings."""
+    (listed,) = provider(page("incoming_phone_numbers", [NUMBER | settings]))[0].list_numbers()
+    return listed

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 
@@ -14,8 +15,11 @@ from tests.adapters.twilio.support import (
     ACCOUNT,
     ACCOUNT_RESOURCE,
     API_KEY,
+    BALANCE,
     DIAL,
+    NUMBER,
     SECRETS,
+    StubTransport,
     fault,
     page,
     provider,
@@ -23,23 +27,6 @@ from tests.adapters.twilio.support import (
 )
 
 SHARED = {"shared_key_id": "webhooks_sharedkey_01", "shared_key_secret": "x" * 32}
-
-NUMBER = {
-    "sid": "PN00112233445566778899aabbccddeeff",
-    "account_sid": ACCOUNT,
-    "friendly_name": "Front desk",
-    "phone_number": "+14155550100",
-    "voice_url": "https://old.example.net/voice",
-    "voice_method": "GET",
-    "voice_fallback_url": "",
-    "voice_fallback_method": "POST",
-    "status_callback": "",
-    "status_callback_method": "POST",
-    "voice_application_sid": None,
-    "trunk_sid": None,
-    "voice_receive_mode": "voice",
-    "capabilities": {"voice": True, "sms": True, "mms": False, "fax": False},
-}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +86,7 @@ def test_an_unencrypted_base_url_is_refused_unless_it_is_on_loopback() -> None:
 
 
 def test_requests_go_below_a_given_base_url() -> None:
-    from tests.adapters.twilio.support import StubTransport, rest_call
+    from tests.adapters.twilio.support import rest_call
 
     transport = StubTransport(reply(201, rest_call()))
     TwilioProvider(SECRETS, transport=transport, base_url="http://127.0.0.1:9/twilio/").dial(DIAL)
@@ -131,46 +118,80 @@ def test_a_missing_library_names_the_extra_to_install(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("changes", "status", "kind"),
+    ("changes", "status", "kind", "voice"),
     [
-        ({}, "active", "main"),
-        ({"type": "Trial"}, "active", "trial"),
-        ({"owner_account_sid": "AC" + "9" * 32}, "active", "sub_account"),
-        ({"status": "suspended"}, "suspended", "main"),
-        ({"status": "closed"}, "closed", "main"),
-        ({"status": "dreaming"}, "unknown", "main"),
+        ({}, "active", "main", True),
+        ({"type": "Trial"}, "active", "trial", True),
+        ({"owner_account_sid": "AC" + "9" * 32}, "active", "sub_account", True),
+        ({"status": "suspended"}, "suspended", "main", False),
+        ({"status": "closed"}, "closed", "main", False),
+        ({"status": "dreaming"}, "unknown", "main", None),
     ],
 )
-def test_the_account_tells_its_status_and_kind(changes: dict[str, str], status: str, kind: str) -> None:
-    adapter, transport = provider(reply(200, ACCOUNT_RESOURCE | changes))
-    assert adapter.check_account() == AccountInfo(account_ref=ACCOUNT, name="Acme", status=status, kind=kind)
+def test_the_account_tells_its_status_its_kind_and_its_balance(
+    changes: dict[str, str], status: str, kind: str, voice: bool | None
+) -> None:
+    adapter, transport = provider(reply(200, ACCOUNT_RESOURCE | changes), BALANCE)
+    info = adapter.check_account()
+    assert (info.account_ref, info.name, info.status, info.kind) == (ACCOUNT, "Acme", status, kind)
+    assert (info.voice_allowed, info.balance, info.currency) == (voice, "12.34", "USD")
+    assert ["trial account" in note for note in info.notes] == ([True] if kind == "trial" else [])
     assert [(r.method, r.url) for r in transport.requests] == [
-        ("GET", f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}.json")
+        ("GET", f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}.json"),
+        ("GET", f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Balance.json"),
     ]
 
 
-def test_a_bad_token_is_refused_with_twilios_code() -> None:
+def test_an_account_without_a_balance_is_no_worse() -> None:
+    adapter, _ = provider(reply(200, ACCOUNT_RESOURCE), fault(404, 20404))
+    assert adapter.check_account() == AccountInfo(
+        account_ref=ACCOUNT, name="Acme", status="active", kind="main", voice_allowed=True
+    )
+
+
+def test_a_bad_token_is_refused_with_twilios_code_and_what_to_do() -> None:
     adapter, transport = provider(fault(401, 20003, "Authenticate"))
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(RequestRefused, match="Authenticate: Account SID and auth token do not fit") as caught:
         adapter.check_account()
     assert (caught.value.vendor_code, caught.value.http_status) == ("20003", 401)
     assert len(transport.requests) == 1
 
 
-def test_a_standard_api_key_is_proved_by_the_numbers_it_may_list() -> None:
+def logins(transport: StubTransport) -> list[str]:
+    told = [dict(request.headers)["Authorization"].removeprefix("Basic ") for request in transport.requests]
+    return [base64.b64decode(each).decode().partition(":")[0] for each in told]
+
+
+def test_with_token_and_key_the_token_reads_the_account_and_the_key_proves_itself() -> None:
     adapter, transport = provider(
-        fault(401, 20003, "Authenticate"), page("incoming_phone_numbers", []), **API_KEY
+        reply(200, ACCOUNT_RESOURCE), BALANCE, page("incoming_phone_numbers", []), **API_KEY
     )
-    info = adapter.check_account()
-    assert (info.account_ref, info.status) == (ACCOUNT, "unknown")
-    assert transport.path() == "/IncomingPhoneNumbers.json"
-    assert transport.query() == {"PageSize": ["1"]}
+    assert adapter.check_account().status == "active"
+    assert logins(transport) == [ACCOUNT, ACCOUNT, API_KEY["api_key_sid"]]
+    assert (transport.path(), transport.query()) == ("/IncomingPhoneNumbers.json", {"PageSize": ["1"]})
 
 
-def test_a_wrong_api_key_is_refused_by_both_reads() -> None:
-    adapter, _ = provider(fault(401, 20003, "Authenticate"), fault(401, 20003, "Authenticate"), **API_KEY)
-    with pytest.raises(RequestRefused):
+def test_a_wrong_key_beside_a_right_token_is_refused_with_what_to_do() -> None:
+    adapter, _ = provider(reply(200, ACCOUNT_RESOURCE), BALANCE, fault(401, 20003, "Authenticate"), **API_KEY)
+    with pytest.raises(RequestRefused, match="does not take the API key"):
         adapter.check_account()
+
+
+def test_a_key_without_a_token_works_and_says_that_it_cannot_verify_webhooks() -> None:
+    transport = StubTransport(fault(401, 20003, "Authenticate"), page("incoming_phone_numbers", []))
+    info = TwilioProvider({"account_sid": ACCOUNT, **API_KEY}, transport=transport).check_account()
+    assert (info.account_ref, info.status, info.voice_allowed) == (ACCOUNT, "unknown", None)
+    assert info.notes == (
+        "A Twilio API key cannot verify webhooks: give the auth token too, or a shared key.",
+        "This API key may not read the account: its status and balance are not known.",
+    )
+    assert logins(transport) == [API_KEY["api_key_sid"]] * 2
+
+
+def test_a_wrong_key_alone_is_refused_by_both_reads() -> None:
+    transport = StubTransport(fault(401, 20003, "Authenticate"), fault(401, 20003, "Authenticate"))
+    with pytest.raises(RequestRefused):
+        TwilioProvider({"account_sid": ACCOUNT, **API_KEY}, transport=transport).check_account()
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------

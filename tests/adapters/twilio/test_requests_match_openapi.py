@@ -17,27 +17,37 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gateway.byoc import NumberQuery
 from gateway.interface import LegRef
 from gateway.transport import HttpRequest, HttpResponse
 from providers.twilio import TwilioProvider
 from providers.twilio.calls import EXTRA
 from tests.adapters.twilio.support import (
     ACCOUNT_RESOURCE,
+    BALANCE,
     CALL,
     DIAL,
     GATEWAY,
+    NUMBER,
+    OURS,
     QUERY,
+    SETUP,
+    number,
     page,
     provider,
     reply,
     rest_call,
 )
+from tests.adapters.twilio.test_sip_links import LINK, checked_link, known_link, new_link
 
-SPEC = Path(__file__).parents[4] / "shared" / "providers" / "specs" / "twilio_api_v2010.json"
+SPECS = Path(__file__).parents[4] / "shared" / "providers" / "specs"
+SPEC, VOICE = SPECS / "twilio_api_v2010.json", SPECS / "twilio_voice_v1.json"
 FORM = "application/x-www-form-urlencoded"
 NEWER_THAN_THE_FILE = {"Passports", "RecordingConfigurationId"}  # known to the official library 9.13.0 only
 
-pytestmark = pytest.mark.skipif(not SPEC.exists(), reason=f"no OpenAPI file of Twilio at {SPEC}")
+pytestmark = pytest.mark.skipif(
+    not SPEC.exists() or not VOICE.exists(), reason=f"no OpenAPI files of Twilio at {SPECS}"
+)
 
 Verb = Callable[[TwilioProvider], object]
 LEG = LegRef(leg_id=CALL, is_answered=True)
@@ -56,14 +66,52 @@ SENT: dict[str, tuple[Verb, list[HttpResponse]]] = {
     ),
     "fetch": (lambda a: a.fetch_call(LEG), [reply(200, rest_call())]),
     "find": (lambda a: a.find_calls(QUERY), [page("calls", []), page("calls", [])]),
-    "account": (lambda a: a.check_account(), [reply(200, ACCOUNT_RESOURCE)]),
+    "account": (lambda a: a.check_account(), [reply(200, ACCOUNT_RESOURCE), BALANCE]),
     "numbers": (lambda a: list(a.list_numbers()), [page("incoming_phone_numbers", [])]),
+    "find a number": (lambda a: a.find_number(OURS), [page("incoming_phone_numbers", [NUMBER])]),
+    "target": (
+        lambda a: a.target_of(number(voice_application_sid="AP" + "0" * 32)),
+        [reply(200, {"sid": "AP" + "0" * 32})],
+    ),
+    "configure": (lambda a: a.configure_number(number(), SETUP), [reply(200, NUMBER)] * 2),
+    "restore": (lambda a: a.restore_number(number(), number().settings), [reply(200, NUMBER)] * 2),
+    "restore a trunk": (
+        lambda a: a.restore_number(number(), number(trunk_sid="TK" + "0" * 32).settings),
+        [reply(200, NUMBER)] * 2,
+    ),
+    "account differences": (
+        lambda a: a.account_differences(None, ("US",)),
+        [reply(200, ACCOUNT_RESOURCE), reply(200, {"iso_code": "US", "low_risk_numbers_enabled": True})],
+    ),
+    "search": (
+        lambda a: a.search_numbers(NumberQuery(country="US", area_code="415", contains="55")),
+        [page("available_phone_numbers", [])],
+    ),
+    "buy": (lambda a: a.buy_number(OURS, reference="order-1"), [reply(201, NUMBER)]),
+    "release": (lambda a: a.release_number(NUMBER["sid"]), [reply(204, b"")]),
+    "caller ids": (lambda a: list(a.list_caller_ids()), [page("outgoing_caller_ids", [])]),
+    "verify": (lambda a: a.start_caller_id(OURS), [reply(200, {"call_sid": CALL, "validation_code": "1"})]),
+    "confirm": (
+        lambda a: a.confirm_caller_id(OURS, CALL, None),
+        [page("outgoing_caller_ids", [{"sid": NUMBER["sid"], "phone_number": OURS}])],
+    ),
+    "dial by a trunk": (
+        lambda a: a.dial(replace(DIAL, trunk_ref="BY" + "0" * 32)),
+        [reply(201, rest_call())],
+    ),
+    "a new SIP link": (lambda a: a.ensure_sip(LINK), new_link()),
+    "a known SIP link": (lambda a: a.ensure_sip(LINK), known_link()),
+    "check of a SIP link": (lambda a: a.check_sip(LINK), checked_link()),
 }
 
 
 @cache
 def spec() -> dict[str, Any]:
+    """Return both files as one: their paths and schemas have different names."""
     loaded: dict[str, Any] = json.loads(SPEC.read_text())
+    voice = json.loads(VOICE.read_text())
+    loaded["paths"] |= voice["paths"]
+    loaded["components"]["schemas"] |= voice["components"]["schemas"]
     return loaded
 
 
@@ -79,6 +127,8 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 def operation(request: HttpRequest) -> dict[str, Any]:
     """Return the operation of a request; its path parameters are checked against their patterns."""
     path = urlsplit(request.url).path
+    product = "voice" if path.startswith("/v1/") else "api"
+    assert urlsplit(request.url).netloc == f"{product}.twilio.com"
     for template, item in spec()["paths"].items():
         names = re.findall(r"\{(\w+)\}", template)
         match = re.fullmatch(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(template)), path)
@@ -109,7 +159,7 @@ def faults(schema: dict[str, Any], values: list[str]) -> list[str]:
         found.append(f"{value!r} is not one of {shape['enum']}")
     if "pattern" in shape and not re.search(shape["pattern"], value):
         found.append(f"{value!r} is not {shape['pattern']}")
-    if shape.get("format") == "uri" and not urlsplit(value).hostname:
+    if shape.get("format") == "uri" and not (urlsplit(value).hostname or value.startswith("sip:")):
         found.append(f"{value!r} is no URL")
     if "maximum" in shape and int(value) > shape["maximum"]:
         found.append(f"{value!r} is over {shape['maximum']}")
@@ -117,9 +167,11 @@ def faults(schema: dict[str, Any], values: list[str]) -> list[str]:
 
 
 def check(known: dict[str, Any], required: list[str], sent: dict[str, list[str]]) -> None:
+    """An empty text clears an optional field, whatever its pattern says (that it does is unconfirmed)."""
     assert set(sent) <= set(known), f"unknown fields: {set(sent) - set(known)}"
     assert set(required) <= set(sent), f"missing fields: {set(required) - set(sent)}"
-    wrong = {name: found for name, values in sent.items() if (found := faults(known[name], values))}
+    given = {name: values for name, values in sent.items() if values != [""] or name in required}
+    wrong = {name: found for name, values in given.items() if (found := faults(known[name], values))}
     assert wrong == {}
 
 
