@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 
 PAGE_SIZE: Final = 20
 PAGE_SIZE_MAX: Final = 250
+PAGING: Final = frozenset({"page[number]", "page[size]"})
 
 
 # --- bodies ----------------------------------------
@@ -69,6 +70,16 @@ def check_fields(body: Document, table: Table, required: Sequence[str] = ()) -> 
             raise errors.unknown_field(name)
         if name in table and value is not None:
             table[name].verify(name, value)
+
+
+def check_nested(name: str, body: Document, table: Table) -> None:
+    """Raise the refusal of the first wrong field of the object `name`; the pointer names both."""
+    for inner, value in (body.get(name) or {}).items():
+        pointer = f"{name}/{inner}"
+        if inner not in table:
+            raise errors.unknown_field(pointer)
+        if value is not None:
+            table[inner].verify(pointer, value)
 
 
 def check_dial(body: Document) -> None:
@@ -205,25 +216,13 @@ def milliseconds(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def balance() -> Document:
-    """Make the account's balance; the amounts are invented."""
-    return {
-        "record_type": "balance",
-        "balance": "100.00",
-        "credit_limit": "0.00",
-        "available_credit": "100.00",
-        "pending": "0.00",
-        "currency": "USD",
-    }
-
-
-def listed(items: list[Document], query: Mapping[str, str]) -> Document:
+def listed(items: list[Document], query: Mapping[str, str], default_size: int = PAGE_SIZE) -> Document:
     """Cut one numbered page out of a list.
 
     Raises:
         Refused: the page number or size is no number, or out of range.
     """
-    size = _page_number(query, "page[size]", PAGE_SIZE, PAGE_SIZE_MAX)
+    size = _page_number(query, "page[size]", default_size, PAGE_SIZE_MAX)
     number = _page_number(query, "page[number]", 1, 10_000_000)
     start = (number - 1) * size
     meta = {
@@ -284,6 +283,48 @@ def _cursor_meta(path: str, limit: int, after: str | None, before: str | None, c
         meta["cursors"]["before"] = before
         meta["previous"] = f"{path}?page[limit]={limit}&page[before]={before}"
     return meta
+
+
+def ordered(items: list[Document], query: Mapping[str, str], fields: Mapping[str, str]) -> list[Document]:
+    """Sort as `sort` asks: one of the names in `fields`, which gives the field it stands for, `-` for descending.
+
+    Raises:
+        Refused: another name.
+    """
+    word = query.get("sort")
+    if word is None:
+        return items
+    if word not in fields:
+        detail = f"The value must be one of: {', '.join(sorted(fields))}."
+        raise errors.Refused(422, "10032", "Invalid enumerated value", detail, parameter="sort")
+    name = fields[word].removeprefix("-")
+    return sorted(items, key=lambda item: _sortable(item[name]), reverse=fields[word].startswith("-"))
+
+
+def _sortable(value: Any) -> str:
+    return "" if value is None else str(value).lower()
+
+
+def contains(query: Mapping[str, str], name: str, least: int) -> str:
+    """Give the part that a `[contains]` filter looks for, in lower case; empty without one.
+
+    Raises:
+        Refused: shorter than `least` characters.
+    """
+    part = query.get(name, "").lower()
+    if name in query and len(part) < least:
+        detail = f"At least {least} characters are needed."
+        raise errors.Refused(422, "10015", "Bad Request", detail, parameter=name)
+    return part
+
+
+def check_choice(query: Mapping[str, str], name: str, values: Sequence[str]) -> str | None:
+    """Give a query parameter of a closed set; None without it. Raises the refusal of another value."""
+    value = query.get(name)
+    if value is not None and value not in values:
+        detail = f"The value must be one of: {', '.join(sorted(values))}."
+        raise errors.Refused(422, "10032", "Invalid enumerated value", detail, parameter=name)
+    return value
 
 
 def check_query(query: Mapping[str, str], allowed: frozenset[str]) -> None:
