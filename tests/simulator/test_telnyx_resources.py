@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from providers.simulator import Answer, Busy, Voicemail
 from tests.simulator.telnyx_customer import (
@@ -23,8 +20,7 @@ from tests.simulator.telnyx_customer import (
     receiving,
     telnyx_bench,
 )
-
-SPEC_FILE: Final = Path(__file__).parents[3] / "shared" / "providers" / "specs" / "telnyx_voice.json"
+from tests.simulator.telnyx_spec import answer_schema, closed, complaints, drop_nulls, read_spec
 
 
 @pytest.fixture
@@ -207,51 +203,7 @@ WEBHOOK_NAMES: Final = {
 
 @pytest.fixture(scope="module")
 def spec() -> Any:
-    if not SPEC_FILE.exists():
-        pytest.skip(f"the vendor's OpenAPI document is not here: {SPEC_FILE.name} was NOT checked")
-    return json.loads(SPEC_FILE.read_text())
-
-
-def closed(spec: Any, schema: Any) -> Any:
-    """The schema with references filled in and unknown properties forbidden wherever it names properties."""
-    while "$ref" in schema:
-        target: Any = spec
-        for part in schema["$ref"].split("/")[1:]:
-            target = target[part.replace("~1", "/").replace("~0", "~")]
-        schema = target
-    made = {
-        key: value for key, value in schema.items() if key not in ("example", "examples", "discriminator")
-    }
-    for key in ("oneOf", "anyOf", "allOf"):
-        if key in made:
-            made[key] = [closed(spec, one) for one in made[key]]
-    if "allOf" in made:
-        for one in made.pop("allOf"):
-            made.setdefault("properties", {}).update(one.get("properties", {}))
-            made.setdefault("required", []).extend(one.get("required", []))
-    if "items" in made:
-        made["items"] = closed(spec, made["items"])
-    if made.get("properties"):
-        made["properties"] = {name: closed(spec, one) for name, one in made["properties"].items()}
-        made["additionalProperties"] = False
-    return made
-
-
-def answer_schema(spec: Any, method: str, path: str, status: int) -> Any:
-    responses = spec["paths"][path][method.lower()]["responses"]
-    response = responses.get(str(status)) or responses["default"]
-    if "$ref" in response:
-        name = response["$ref"].rsplit("/", 1)[1]
-        response = spec["components"]["responses"][name]
-    if not response.get("content"):
-        response = responses["default"]
-    return closed(spec, next(iter(response["content"].values()))["schema"])
-
-
-def complaints(schema: Any, document: Any) -> list[str]:
-    return [
-        f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(document)
-    ]
+    return read_spec()
 
 
 def test_the_answers_have_the_documented_form(bench: Bench, spec: Any) -> None:
@@ -310,21 +262,10 @@ def test_the_answers_have_the_documented_form(bench: Bench, spec: Any) -> None:
     for method, path, one in answers:
         document = deepcopy(one.json())
         for name in ("channel_limit", "sip_subdomain"):  # "none" is null in practice, no type in the document
-            _drop_nulls(document, name)
+            drop_nulls(document, name)
         schema = answer_schema(spec, method, path, one.status_code)
         found += [f"{method} {path} {one.status_code} {text}" for text in complaints(schema, document)]
     assert found == []
-
-
-def _drop_nulls(document: Any, name: str) -> None:
-    if isinstance(document, dict):
-        if document.get(name, "") is None:
-            del document[name]
-        for value in document.values():
-            _drop_nulls(value, name)
-    elif isinstance(document, list):
-        for value in document:
-            _drop_nulls(value, name)
 
 
 def test_the_webhooks_have_the_documented_form(bench: Bench, spec: Any) -> None:

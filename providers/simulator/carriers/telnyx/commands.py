@@ -147,7 +147,7 @@ class Commands:
         )
         second.notes[NOTE] = second_record = LegRecord(
             customer=record.customer,
-            connection_id=record.connection_id,
+            application=record.application,
             call_leg_id=uuid1_like(source),
             call_session_id=record.call_session_id,
             client_state=body.get("target_leg_client_state"),

@@ -137,6 +137,17 @@ def bad_value(name: str, detail: str) -> Refused:
     return Refused(422, "10015", f"Invalid value for {name}", detail, pointer=f"/{name}")
 
 
+def bad_parameter(name: str, detail: str) -> Refused:
+    """A query parameter the carrier cannot use."""
+    return Refused(422, "10015", "Bad Request", detail, parameter=name)
+
+
+def not_authorized() -> Refused:
+    """The key lacks the right to this resource."""
+    detail = "You are not authorized to access the requested resource."
+    return Refused(403, "10010", "Not authorized", detail, pointer="/")
+
+
 def bad_url(name: str) -> Refused:
     """Not an absolute URL of at most 2000 characters."""
     detail = "The URL must be absolute and at most 2000 characters long."
@@ -185,11 +196,13 @@ DIAL_REFUSALS: Final = {
     "D13": "Dialed number is not included in whitelisted countries",
     "D15": "Outbound voice profile is disabled",
     "D16": "Connection is disabled",
+    "D17": "Account is disabled",
     "D35": "Invalid caller origination number",
     "D36": "Caller origination number belongs to another account",
     "D38": "No outbound voice profile is assigned to the connection",
     "D51": "Unverified caller origination number",
     "D53": "Caller and callee numbers are the same",
+    "D60": "Only verified numbers can be called at this account level",
 }
 
 

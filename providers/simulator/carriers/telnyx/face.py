@@ -1,29 +1,41 @@
 """Telnyx as the simulator plays it: the REST API of Call Control v2 over one account's things, and its calls.
 
-Played: dialing, the commands a gateway uses, call status, active calls, call events, recordings, balance, numbers and
-applications. Not played: TeXML, conferences, queues, gather, refer, fork, transcription, AI; a documented field for
-one of these is refused by name, an undocumented one as unknown.
+Played: dialing, the commands a gateway uses, call status, active calls, call events, recordings, balance, and what
+numbers.py, applications.py and connections.py hold. Not played: SIP itself, TeXML, conferences, queues, gather, refer,
+fork, transcription, AI; a documented field for one of these is refused by name, an undocumented one as unknown.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
 from typing import Any, ClassVar, Final
 
 import phonenumbers
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route, json_answer
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
-from providers.simulator.carriers.telnyx import errors, recordings, resources, rest
+from providers.simulator.carriers.console import account_changes, require_known
+from providers.simulator.carriers.telnyx import (
+    applications,
+    connections,
+    errors,
+    numbers,
+    recordings,
+    resources,
+    rest,
+)
+from providers.simulator.carriers.telnyx.asked import Asked, Handler, Row, one
 from providers.simulator.carriers.telnyx.commands import Commands, ring_timeout_s
 from providers.simulator.carriers.telnyx.errors import Refused
 from providers.simulator.carriers.telnyx.life import Life
 from providers.simulator.carriers.telnyx.memory import CommandMemory
 from providers.simulator.carriers.telnyx.outbox import take_webhook_fields
-from providers.simulator.carriers.telnyx.rest import Document, Permission, Profile
+from providers.simulator.carriers.telnyx.rest import Document, Permission
 from providers.simulator.carriers.telnyx.signing import SEED_BYTES, AccountKey
 from providers.simulator.carriers.telnyx.state import (
+    BALANCE,
     NOTE,
     Customer,
     Habits,
@@ -42,18 +54,11 @@ STATUS_KEPT_S: Final = 600.0
 KEY_SCHEME: Final = "Bearer "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One authenticated request, taken apart."""
-
-    customer: Customer
-    parts: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Document
-    path: str
-
-
-Handler = Callable[[Asked], Awaitable[ApiAnswer]]
+FORWARDED: Final = "telnyx forwarded"
+SIP_DOMAIN: Final = re.compile(r"sips?:[^@]+@([^.@]+)\.sip\.telnyx\.com", re.IGNORECASE)
+NOT_REACHED: Final = 480
+FORWARD_RING_S: Final = 30.0
+FALLBACK_COUNTRY: Final = "US"
 
 
 class Face(CarrierFace):
@@ -66,6 +71,9 @@ class Face(CarrierFace):
         self.habits = Habits()
         self._customers: dict[str, Customer] = {}
         self._life = Life(core, self.habits)
+        self._applications = applications.Applications(core, self._customers)
+        self._numbers = numbers.Numbers(self, self.habits)
+        self._connections = connections.Connections(core)
         self._commands = Commands(self._life, self._permit_transfer)
         self._routes = self._make_routes()
 
@@ -76,10 +84,11 @@ class Face(CarrierFace):
         source = self.core.random
         api_key = f"KEY{self.core.hex(32).upper()}_{self.core.hex(22)}"
         key = AccountKey.from_seed(source.randbytes(SEED_BYTES))
-        profile = Profile(id=numeric_id(source))
-        application = resources.new_application(
-            numeric_id(source), f"{name} voice", profile.id, self.core.clock.now()
-        )
+        now = self.core.clock.now()
+        profile = applications.new_profile(numeric_id(source), "Default", now)
+        application = applications.new_application(numeric_id(source), f"{name} voice", now)
+        application["webhook_api_version"] = "2"
+        application["outbound"]["outbound_voice_profile_id"] = profile["id"]
         account = Account(
             provider=self.name,
             name=name,
@@ -91,7 +100,8 @@ class Face(CarrierFace):
             account=account,
             key=key,
             memory=CommandMemory(),
-            profile=profile,
+            opened_at=now,
+            profiles={profile["id"]: profile},
             applications={application["id"]: application},
         )
         return account
@@ -105,17 +115,98 @@ class Face(CarrierFace):
         kind: str = "local",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Give the account an active number, attached to its application."""
+        """Give the account an active number, attached to its first application.
+
+        `settings`: fields of the number, and of its voice settings; a `connection_id` of None attaches it to nothing.
+        """
         customer = self.customer(account)
-        number_id = numeric_id(self.core.random)
-        application = customer.applications[account.connection_id or ""]
-        customer.numbers[number_id] = resources.new_number(
-            number_id, number, country_of(number) or "US", application, self.core.clock.now()
-        ) | dict(settings or {})
+        now = self.core.clock.now()
+        country = country_of(number) or FALLBACK_COUNTRY
+        made = numbers.new_number(numeric_id(self.core.random), number, country, kind, now)
+        made["status"] = "active" if voice else "emergency-only"
+        if account.connection_id in customer.applications:
+            numbers.attach(customer, made, account.connection_id)
+        customer.numbers[made["id"]] = made
+        self._write_number(customer, made, settings or {})
 
     def holds(self, address: str) -> bool:
-        """Tell whether an account has the number."""
+        """Tell whether an account has the number, or the sub-domain of the SIP URI."""
+        if found := SIP_DOMAIN.fullmatch(address):
+            return self._applications.holder_of(found[1]) is not None
         return any(address in customer.own_numbers for customer in self._customers.values())
+
+    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
+        """Give the number with its voice settings, as the two resources show them."""
+        customer, held = self._held_by(account, number)
+        return deepcopy({**numbers.voice_settings(customer, held), **held})
+
+    def change_number(self, account: Account, number: str, changes: Mapping[str, Any]) -> None:
+        """Change fields of the number or of its voice settings; objects are merged."""
+        customer, held = self._held_by(account, number)
+        self._write_number(customer, held, changes)
+
+    def remove_number(self, account: Account, number: str) -> None:
+        """Take the number away."""
+        customer, held = self._held_by(account, number)
+        customer.drop_number(held)
+
+    def _write_number(self, customer: Customer, number: Document, changes: Mapping[str, Any]) -> None:
+        now = self.core.clock.now()
+        voice = {name: value for name, value in changes.items() if name in numbers.VOICE_PATCH}
+        plain = {name: value for name, value in changes.items() if name not in voice}
+        require_known(plain, number, "Telnyx number")
+        try:
+            numbers.check_voice(voice)
+            numbers.write(customer, number, plain, now)
+        except Refused as refused:
+            raise ValueError(refused.detail) from refused
+        if voice:
+            numbers.write_voice(customer, number, voice, now)
+
+    def _held_by(self, account: Account, number: str) -> tuple[Customer, Document]:
+        customer = self.customer(account)
+        held = customer.number(number)
+        if held is None:
+            raise UnknownNumber(f"the Telnyx account does not hold the number ...{number[-4:]}")
+        return customer, held
+
+    def applications(self, account: Account) -> list[dict[str, Any]]:
+        """Give the Call Control applications."""
+        return deepcopy(list(self.customer(account).applications.values()))
+
+    def change_application(self, account: Account, ref: str, changes: Mapping[str, Any]) -> None:
+        """Change an application; `inbound` and `outbound` are merged."""
+        customer = self.customer(account)
+        application = customer.applications[ref]
+        require_known(changes, application, "Telnyx application")
+        self._applications.write(customer, application, changes)
+
+    def remove_application(self, account: Account, ref: str) -> None:
+        """Delete an application; its numbers point at nothing then."""
+        customer = self.customer(account)
+        self._applications.remove(customer, customer.applications[ref])
+
+    def change_account(self, account: Account, changes: Mapping[str, Any]) -> None:
+        """Change `status`, `kind` or `balance`; a balance of None: the key has no right to read it."""
+        customer = self.customer(account)
+        checked = account_changes(changes)
+        customer.status = checked.get("status", customer.status)
+        customer.is_trial = checked.get("kind", "trial" if customer.is_trial else "full") == "trial"
+        if "balance" in checked:
+            amount = checked["balance"]
+            customer.balance = (
+                None if amount is None else {**BALANCE, "balance": amount, "available_credit": amount}
+            )
+
+    def permit(self, account: Account, country: str, allowed: bool) -> None:
+        """Write the country into the destinations of every outbound voice profile, or strike it out."""
+        for profile in self.customer(account).profiles.values():
+            others = [code for code in profile["whitelisted_destinations"] if code != country]
+            profile["whitelisted_destinations"] = [*others, country] if allowed else others
+
+    def sent_code(self, account: Account, number: str) -> str:
+        """Give the code of a verification under way."""
+        return self.customer(account).codes[number]
 
     def configure_number(
         self, number: str, *, voice_url: str | None, status_url: str | None, fallback_url: str | None
@@ -145,14 +236,14 @@ class Face(CarrierFace):
         application.update({name: value for name, value in typed.items() if value is not None})
 
     def customer(self, account: Account) -> Customer:
-        """Give what the account holds: its profile, limits, applications and numbers can be changed there."""
+        """Give what the account holds: its profiles, limits and all else can be changed there."""
         return self._customers[account.account_ref]
 
     # --- calls ----------------------------------------
 
     def ring(self, number: str, from_: str) -> Leg:
-        """Create the inbound leg of a call to one of the numbers."""
-        customer, resource = self._holder(number)
+        """Create the inbound leg of a call to one of the numbers, or to a SIP sub-domain."""
+        customer, application, forward = self._destination(number)
         leg = self.core.exchange.create(
             call_control_id(self.core.random),
             provider=self.name,
@@ -161,28 +252,63 @@ class Face(CarrierFace):
             to=number,
             from_=from_,
         )
-        if resource["connection_id"] is not None:
+        if forward is not None:
+            leg.notes[FORWARDED] = forward
+        elif application is not None and application["active"]:
             leg.notes[NOTE] = LegRecord(
                 customer=customer,
-                connection_id=resource["connection_id"],
+                application=application,
                 call_leg_id=uuid1_like(self.core.random),
                 call_session_id=uuid1_like(self.core.random),
             )
         return leg
 
     def on_leg_event(self, leg: Leg, event: LegEvent) -> None:
-        """Pass a turn on; a call to a number without application is refused by the carrier itself."""
+        """Pass a turn on; a call that reaches no application is forwarded or refused by the carrier itself."""
         if NOTE in leg.notes:
             self._life.on_leg_event(leg, event)
+        elif leg.parent is not None:
+            self._on_forward(leg, leg.parent, event)
+        elif event is LegEvent.RINGING and FORWARDED in leg.notes:
+            self._forward(leg, leg.notes[FORWARDED])
         elif event is LegEvent.RINGING:
-            self.core.exchange.end(leg, EndedBy.CARRIER, Outcome.FAILED, 480)
+            self.core.exchange.end(leg, EndedBy.CARRIER, Outcome.FAILED, NOT_REACHED)
+        elif event is LegEvent.ENDED:
+            for child in leg.children:
+                self.core.exchange.end(child, EndedBy.PARTY, Outcome.CANCELLED)
 
-    def _holder(self, number: str) -> tuple[Customer, Document]:
+    def _forward(self, leg: Leg, target: str) -> None:
+        child = self.core.exchange.create(
+            call_control_id(self.core.random),
+            provider=self.name,
+            account_ref=leg.account_ref,
+            direction=Direction.OUTBOUND,
+            to=target,
+            from_=leg.from_,
+            parent=leg,
+        )
+        self.core.exchange.dial(child, ring_timeout_s=FORWARD_RING_S)
+
+    def _on_forward(self, child: Leg, leg: Leg, event: LegEvent) -> None:
+        if event is LegEvent.ANSWERED:
+            self.core.exchange.answer(leg)
+            self.core.exchange.bridge(leg, child)
+        elif event is LegEvent.ENDED:
+            self.core.exchange.end(leg, EndedBy.CARRIER, child.outcome, child.sip_code)
+
+    def _destination(self, address: str) -> tuple[Customer, Document | None, str | None]:
+        """Give who is called, with the application and the number that calls are forwarded to, if any."""
+        if found := SIP_DOMAIN.fullmatch(address):
+            holder = self._applications.holder_of(found[1])
+            if holder is not None:
+                return *holder, None
         for customer in self._customers.values():
-            for resource in customer.numbers.values():
-                if resource["phone_number"] == number:
-                    return customer, resource
-        raise UnknownNumber(f"no Telnyx account holds the number ...{number[-4:]}")
+            held = customer.number(address)
+            if held is not None:
+                usable = held["status"] == "active" and customer.status == "active"
+                application = customer.applications.get(held["connection_id"] or "") if usable else None
+                return customer, application, numbers.forwards_to(customer, held) if usable else None
+        raise UnknownNumber(f"no Telnyx account holds the number ...{address[-4:]}")
 
     # --- the API ----------------------------------------
 
@@ -218,8 +344,8 @@ class Face(CarrierFace):
         )
 
     def _make_routes(self) -> tuple[Route, ...]:
-        call, app = "/v2/calls/{call_control_id}", "/v2/call_control_applications"
-        table: tuple[tuple[str, str, str, Handler], ...] = (
+        call = "/v2/calls/{call_control_id}"
+        table: tuple[Row, ...] = (
             ("POST", "/v2/calls", "dial", self._dial),
             ("GET", call, "fetch", self._fetch_call),
             ("PUT", f"{call}/actions/client_state_update", "command", self._update_state),
@@ -229,16 +355,12 @@ class Face(CarrierFace):
             ("GET", "/v2/call_events", "list", self._call_events),
             ("GET", "/v2/balance", "account", self._balance),
             ("GET", "/v2/whoami", "account", self._whoami),
-            ("GET", "/v2/phone_numbers", "numbers", self._list_numbers),
-            ("GET", "/v2/phone_numbers/{id}", "numbers", self._fetch_number),
-            ("PATCH", "/v2/phone_numbers/{id}", "number_write", self._change_number),
-            ("GET", "/v2/phone_numbers/{id}/voice", "numbers", self._number_voice),
-            ("GET", app, "numbers", self._list_applications),
-            ("GET", f"{app}/{{id}}", "numbers", self._fetch_application),
-            ("PATCH", f"{app}/{{id}}", "application_write", self._change_application),
             ("GET", "/v2/recordings", "recording", self._list_recordings),
             ("GET", "/v2/recordings/{id}", "recording", self._fetch_recording),
             ("DELETE", "/v2/recordings/{id}", "recording", self._delete_recording),
+            *self._numbers.rows(),
+            *self._applications.rows(),
+            *self._connections.rows(),
         )
         served = [Route(method, path, name, self._guarded(handler)) for method, path, name, handler in table]
         storage = Route("GET", "/storage/{file}", "recording", self._life.recorder.download)
@@ -259,7 +381,7 @@ class Face(CarrierFace):
         return Asked(
             customer=customer,
             parts=request.parts,
-            query=dict(request.query_pairs()),
+            query=_joined(request.query_pairs()),
             body=rest.read_body(request.content_type, request.body) if has_body else {},
             path=request.path,
         )
@@ -269,7 +391,8 @@ class Face(CarrierFace):
         if given is None:
             raise errors.no_such_page() if self.habits.missing_key_status == 404 else errors.wrong_key()
         for customer in self._customers.values():
-            if given == KEY_SCHEME + customer.account.secrets["api_key"]:
+            right = KEY_SCHEME + customer.account.secrets["api_key"]
+            if given == right and customer.status != "closed":
                 return customer
         raise errors.wrong_key()
 
@@ -306,7 +429,7 @@ class Face(CarrierFace):
         )
         record = LegRecord(
             customer=customer,
-            connection_id=body["connection_id"],
+            application=customer.applications[body["connection_id"]],
             call_leg_id=uuid1_like(self.core.random),
             call_session_id=uuid1_like(self.core.random)
             if linked is None
@@ -324,22 +447,23 @@ class Face(CarrierFace):
     def _permission(self, customer: Customer, connection_id: str) -> Permission:
         application = customer.applications.get(connection_id)
         usable = application if application and application["webhook_event_url"] else None
-        outbound = usable["outbound"] if usable else {}
-        has_profile = customer.profile is not None and outbound.get("outbound_voice_profile_id")
+        known = customer.own_numbers | customer.account.verified_caller_ids
         live = [
             leg
             for leg in self.core.exchange.legs(self.name, customer.account.account_ref)
-            if leg.is_live and leg.direction is Direction.OUTBOUND
+            if leg.is_live and leg.direction is Direction.OUTBOUND and NOTE in leg.notes
         ]
         return Permission(
             app_active=usable["active"] if usable else None,
-            profile=customer.profile if has_profile else None,
-            owned=customer.own_numbers | customer.account.verified_caller_ids,
+            profile=applications.profile_of(customer, usable) if usable else None,
+            owned=known,
             elsewhere=frozenset().union(*(other.own_numbers for other in self._customers.values())),
             account_limit=customer.channel_limit,
-            app_limit=outbound.get("channel_limit"),
+            app_limit=usable["outbound"]["channel_limit"] if usable else None,
             account_live=len(live),
             app_live=sum(record_of(leg).connection_id == connection_id for leg in live),
+            account_active=customer.status == "active",
+            reachable=known if customer.is_trial else None,
         )
 
     def _permit_transfer(self, record: LegRecord, body: Document) -> None:
@@ -419,7 +543,9 @@ class Face(CarrierFace):
     # --- the account ----------------------------------------
 
     async def _balance(self, asked: Asked) -> ApiAnswer:
-        return json_answer({"data": rest.balance()})
+        if asked.customer.balance is None:
+            raise errors.not_authorized()
+        return json_answer({"data": asked.customer.balance})
 
     async def _whoami(self, asked: Asked) -> ApiAnswer:
         """Answer what is seen in use; this resource is not in the vendor's document."""
@@ -427,34 +553,6 @@ class Face(CarrierFace):
         return json_answer(
             {"data": {"record_type": "user", "organization_id": reference, "user_id": reference}}
         )
-
-    async def _list_numbers(self, asked: Asked) -> ApiAnswer:
-        rest.check_query(asked.query, resources.NUMBER_FILTERS)
-        return json_answer(rest.listed(resources.find_numbers(asked.customer, asked.query), asked.query))
-
-    async def _fetch_number(self, asked: Asked) -> ApiAnswer:
-        return json_answer({"data": _one(asked.customer.numbers, asked, "phone number")})
-
-    async def _change_number(self, asked: Asked) -> ApiAnswer:
-        number = _one(asked.customer.numbers, asked, "phone number")
-        resources.change_number(asked.customer, number, asked.body, self.core.clock.now())
-        return json_answer({"data": number})
-
-    async def _number_voice(self, asked: Asked) -> ApiAnswer:
-        number = _one(asked.customer.numbers, asked, "phone number")
-        return json_answer({"data": resources.voice_settings(number)})
-
-    async def _list_applications(self, asked: Asked) -> ApiAnswer:
-        rest.check_query(asked.query, resources.APPLICATION_FILTERS)
-        return json_answer(rest.listed(resources.find_applications(asked.customer, asked.query), asked.query))
-
-    async def _fetch_application(self, asked: Asked) -> ApiAnswer:
-        return json_answer({"data": _one(asked.customer.applications, asked, "application")})
-
-    async def _change_application(self, asked: Asked) -> ApiAnswer:
-        application = _one(asked.customer.applications, asked, "application")
-        resources.change_application(application, asked.body, self.core.clock.now())
-        return json_answer({"data": application})
 
     # --- recordings ----------------------------------------
 
@@ -484,18 +582,15 @@ def country_of(number: str) -> str | None:
     return known or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
 
 
-def _one(resources_by_id: Mapping[str, Document], asked: Asked, what: str) -> Document:
-    found = resources_by_id.get(asked.parts["id"])
-    if found is None:
-        raise errors.not_found(what)
-    return found
+def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value in pairs:
+        query[name] = f"{query[name]},{value}" if name in query else value
+    return query
 
 
 def _recording(asked: Asked) -> Recording:
-    found = asked.customer.recordings.get(asked.parts["id"])
-    if found is None:
-        raise errors.not_found("recording")
-    return found
+    return one(asked.customer.recordings, asked, "recording")
 
 
 def _refusal(refused: Refused) -> ApiAnswer:

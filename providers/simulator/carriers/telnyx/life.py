@@ -51,7 +51,7 @@ class Life:
 
     def _initiated(self, leg: Leg) -> None:
         record = record_of(leg)
-        application = record.customer.applications[record.connection_id]
+        application = record.application
         asks_stir = application["inbound"]["shaken_stir_enabled"] and leg.direction is Direction.INBOUND
         payload = webhooks.initiated(
             view(leg),
@@ -68,7 +68,7 @@ class Life:
             return  # this carrier reports no ringing
         self.core.exchange.heard(leg, "ringback")
         self._initiated(leg)
-        application = record.customer.applications[record.connection_id]
+        application = record.application
         if application["first_command_timeout"]:
             self.later(leg, self._expect_command(leg, application["first_command_timeout_secs"]))
 
@@ -231,7 +231,7 @@ class Life:
             await asyncio.sleep(0.01)
         if not any(item[0] != "ringback" for item in leg.party.heard):
             self.core.exchange.heard(leg, "silence", round(leg.duration_s, 1))
-        if record.customer.applications[record.connection_id]["call_cost_in_webhooks"]:
+        if record.application["call_cost_in_webhooks"]:
             await self.core.clock.sleep(self.habits.cost_ready_s)
             billed_s, now = math.ceil(leg.duration_s), self.core.clock.now()
             self.outbox.send(leg, "call.cost", webhooks.cost(view(leg), billed_s=billed_s, occurred_at=now))

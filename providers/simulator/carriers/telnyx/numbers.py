@@ -23,6 +23,7 @@ from providers.simulator.carriers.telnyx.state import Customer, Habits, numeric_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PAYMENT_METHODS: Final = ("pay-per-minute", "channel")
 NUMBER_PATCH: Final[Table] = {
     "id": TEXT,
     "connection_id": TEXT,
@@ -37,7 +38,7 @@ VOICE_PATCH: Final[Table] = {
     "tech_prefix_enabled": FLAG,
     "translated_number": TEXT,
     "caller_id_name_enabled": FLAG,
-    "usage_payment_method": Field(values=("pay-per-minute", "channel")),
+    "usage_payment_method": Field(values=PAYMENT_METHODS),
     "inbound_call_screening": Field(values=("disabled", "reject_calls", "flag_calls")),
     "call_forwarding": OBJECT,
     "call_recording": OBJECT,
@@ -248,9 +249,7 @@ def find_numbers(customer: Customer, query: Mapping[str, str]) -> list[Document]
     rest.check_choice(query, "filter[number_type][eq]", KINDS)
     without_tags = rest.check_choice(query, "filter[without_tags]", ("true", "false")) == "true"
     source = SOURCES.get(rest.check_choice(query, "filter[source]", tuple(SOURCES)) or "")
-    method = rest.check_choice(
-        query, "filter[voice.usage_payment_method]", VOICE_PATCH["usage_payment_method"].values_as_text
-    )
+    method = rest.check_choice(query, "filter[voice.usage_payment_method]", PAYMENT_METHODS)
     digits = query.get("filter[phone_number]", "").lstrip("+")
     if digits and (len(digits) < 3 or not digits.isdigit()):
         detail = "At least three digits are needed."
@@ -304,7 +303,6 @@ SEARCH_FILTERS: Final = frozenset(
 )
 SEARCH_LIMIT: Final = 100  # without `filter[limit]`; invented
 SEARCH_LIMIT_MAX: Final = 9999
-NATIONAL_SIZES: Final = re.compile(r"[0-9]{1,8}")
 ORDER: Final[Table] = {
     "phone_numbers": Field(kind=Kind.ARRAY),
     "connection_id": TEXT,
@@ -514,9 +512,7 @@ class Numbers:
         lines = []
         for offer in offers:
             del self._carrier.inventory[offer.number]
-            number = new_number(
-                numeric_id(self._core.random), offer.number, offer.country, offer.kind, now
-            )
+            number = new_number(numeric_id(self._core.random), offer.number, offer.country, offer.kind, now)
             number["status"] = "purchase-pending"
             number["customer_reference"] = body.get("customer_reference")
             attach(customer, number, connection_id)

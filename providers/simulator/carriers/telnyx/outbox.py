@@ -34,7 +34,7 @@ class Outbox:
         record = record_of(leg)
         now = self._core.clock.now()
         data = webhooks.event(event_type, payload, event_id=uuid4_like(self._core.random), occurred_at=now)
-        application = record.customer.applications[record.connection_id]
+        application = record.application
         url = _url_for(event_type, record, application)
         line = self._note_event(leg, "webhook", event_type, {"event": data, "status": "pending"})
         if not url:

@@ -140,6 +140,8 @@ class Permission:
     """What the account has and may, when a dial arrives.
 
     Attributes:
+        account_active: False for a suspended account.
+        reachable: all that a trial account may call; None: no such limit.
         app_active: None if the application does not exist or has no webhook URL.
         profile: None if the application has none.
         owned: numbers of this account, and the caller ids it verified.
@@ -156,6 +158,8 @@ class Permission:
     app_limit: int | None = None
     account_live: int = 0
     app_live: int = 0
+    account_active: bool = True
+    reachable: frozenset[str] | None = None
 
 
 CountryOf = Callable[[str], str | None]
@@ -170,11 +174,13 @@ def check_permission(body: Document, may: Permission, country_of: CountryOf) -> 
     if may.app_active is None:
         raise errors.no_such_connection()
     for d_code, refuses in (
+        ("D17", not may.account_active),
         ("D16", not may.app_active),
         ("D38", may.profile is None),
         ("D15", may.profile is not None and not may.profile.enabled),
         *_caller_checks(body, may),
         ("D13", not _destination_allowed(body["to"], may.profile, country_of)),
+        ("D60", may.reachable is not None and target_number(body["to"]) not in may.reachable),
         ("D1", _full(may.account_limit, may.account_live)),
         ("D2", may.profile is not None and _full(may.profile.channel_limit, may.account_live)),
         ("D3", _full(may.app_limit, may.app_live)),
@@ -222,8 +228,8 @@ def listed(items: list[Document], query: Mapping[str, str], default_size: int = 
     Raises:
         Refused: the page number or size is no number, or out of range.
     """
-    size = _page_number(query, "page[size]", default_size, PAGE_SIZE_MAX)
-    number = _page_number(query, "page[number]", 1, 10_000_000)
+    size = whole(query, "page[size]", default_size, PAGE_SIZE_MAX)
+    number = whole(query, "page[number]", 1, 10_000_000)
     start = (number - 1) * size
     meta = {
         "page_number": number,
@@ -234,14 +240,6 @@ def listed(items: list[Document], query: Mapping[str, str], default_size: int = 
     return {"data": items[start : start + size], "meta": meta}
 
 
-def _page_number(query: Mapping[str, str], name: str, default: int, high: int) -> int:
-    raw = query.get(name, str(default))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= high:
-        detail = f"The value is outside of allowed range 1 to {high}"
-        raise errors.Refused(422, "10033", "Value outside of range", detail, parameter=name)
-    return int(raw)
-
-
 def cursor_page(items: list[Document], key: str, query: Mapping[str, str], path: str) -> Document:
     """Cut one page by cursor: `page[after]` and `page[before]` name the item next to which it starts.
 
@@ -249,9 +247,9 @@ def cursor_page(items: list[Document], key: str, query: Mapping[str, str], path:
     `page[size]`, which the document lists beside the cursors and the SDK sends, choose a page too; the answer's
     `meta` still holds cursors, so that an SDK that looks for page counts learns of the end by an empty page.
     """
-    limit = _page_number(query, "page[limit]", PAGE_SIZE, PAGE_SIZE_MAX)
-    limit = _page_number(query, "page[size]", limit, PAGE_SIZE_MAX)
-    number = _page_number(query, "page[number]", 1, 10_000_000)
+    limit = whole(query, "page[limit]", PAGE_SIZE, PAGE_SIZE_MAX)
+    limit = whole(query, "page[size]", limit, PAGE_SIZE_MAX)
+    number = whole(query, "page[number]", 1, 10_000_000)
     keys = [str(item[key]) for item in items]
     start = (number - 1) * limit + _position(keys, query, "page[after]", default=-1) + 1
     if "page[before]" in query:
@@ -325,6 +323,21 @@ def check_choice(query: Mapping[str, str], name: str, values: Sequence[str]) -> 
         detail = f"The value must be one of: {', '.join(sorted(values))}."
         raise errors.Refused(422, "10032", "Invalid enumerated value", detail, parameter=name)
     return value
+
+
+def several(query: Mapping[str, str], name: str) -> set[str]:
+    """Give the values of a filter that takes several: `name` or `name[]`, with commas."""
+    joined = ",".join(query[key] for key in (name, f"{name}[]") if key in query)
+    return {value for value in joined.split(",") if value}
+
+
+def whole(query: Mapping[str, str], name: str, default: int, high: int) -> int:
+    """Give a whole number from 1 to `high`. Raises Refused."""
+    raw = query.get(name, str(default))
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= high:
+        detail = f"The value is outside of allowed range 1 to {high}"
+        raise errors.Refused(422, "10033", "Value outside of range", detail, parameter=name)
+    return int(raw)
 
 
 def check_query(query: Mapping[str, str], allowed: frozenset[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.simulator.carriers.base import Account
 from providers.simulator.carriers.telnyx.memory import CommandMemory
-from providers.simulator.carriers.telnyx.rest import Document, Profile
+from providers.simulator.carriers.telnyx.rest import Document
 from providers.simulator.carriers.telnyx.signing import AccountKey
 from providers.simulator.carriers.telnyx.webhooks import Ending, LegView
 from providers.simulator.exchange import Direction, Leg
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from providers.simulator.media import MediaStream
 
 NOTE: Final = "telnyx"
+BALANCE: Final = {
+    "record_type": "balance",
+    "balance": "100.00",
+    "credit_limit": "0.00",
+    "available_credit": "100.00",
+    "pending": "0.00",
+    "currency": "USD",
+}  # invented amounts
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +45,8 @@ class Habits:
         reports_keys: `call.dtmf.received` outside gather.
         answers_dial_last: `call.initiated` is delivered before the dial is answered.
         recording_ready_s, cost_ready_s: scripted seconds from the end to `call.recording.saved` and `call.cost`.
+        order_takes_s: scripted seconds until an order of numbers is through; 0: its answer says success already.
+        orders_fail: an order ends as a failure, with its numbers `purchase-failed`.
     """
 
     missing_key_status: int = 404
@@ -47,6 +57,8 @@ class Habits:
     answers_dial_last: bool = False
     recording_ready_s: float = 2.0
     cost_ready_s: float = 1.0
+    order_takes_s: float = 2.0
+    orders_fail: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -81,15 +93,34 @@ class Recording:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Customer:
-    """An account with what it holds. `applications` and `numbers` are REST resources by id."""
+    """An account with what it holds: REST resources by id.
+
+    Attributes:
+        status: "active", "suspended" (it cannot call) or "closed" (its key is none any more).
+        is_trial: it may call verified numbers only.
+        balance: what `GET /balance` says, or None: the key has no right to it.
+        voice: changed voice settings, by the id of their number.
+        trunks: SIP connections of every kind. `addresses`: the IPs and FQDNs that belong to them.
+        codes: of verifications under way, by number.
+    """
 
     account: Account
     key: AccountKey = field(repr=False)
     memory: CommandMemory
-    profile: Profile | None
+    opened_at: datetime
+    status: str = "active"
+    is_trial: bool = False
+    balance: Document | None = field(default_factory=lambda: dict(BALANCE))
     channel_limit: int | None = None
+    profiles: dict[str, Document] = field(default_factory=dict)
     applications: dict[str, Document] = field(default_factory=dict)
     numbers: dict[str, Document] = field(default_factory=dict)
+    voice: dict[str, Document] = field(default_factory=dict)
+    orders: dict[str, Document] = field(default_factory=dict)
+    trunks: dict[str, Document] = field(default_factory=dict)
+    addresses: dict[str, Document] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict, repr=False)
+    verified_at: dict[str, datetime] = field(default_factory=dict)
     events: list[CallEvent] = field(default_factory=list)
     recordings: dict[str, Recording] = field(default_factory=dict)
 
@@ -97,6 +128,28 @@ class Customer:
     def own_numbers(self) -> frozenset[str]:
         """Give the numbers that the account holds."""
         return frozenset(number["phone_number"] for number in self.numbers.values())
+
+    def number(self, e164: str) -> Document | None:
+        """Give the number as a resource; None when the account does not hold it."""
+        return next((number for number in self.numbers.values() if number["phone_number"] == e164), None)
+
+    def drop_number(self, number: Document) -> None:
+        """Take a number away, with its settings."""
+        del self.numbers[number["id"]]
+        self.voice.pop(number["id"], None)
+
+    def connection(self, connection_id: str) -> Document | None:
+        """Give the application or SIP connection of this id."""
+        return self.applications.get(connection_id) or self.trunks.get(connection_id)
+
+    def detach(self, connection_id: str) -> None:
+        """Point at nothing what pointed at a connection."""
+        for number in self.numbers.values():
+            if number["connection_id"] == connection_id:
+                number["connection_id"] = number["connection_name"] = None
+        for address in self.addresses.values():
+            if address["connection_id"] == connection_id:
+                address["connection_id"] = ""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -113,7 +166,7 @@ class LegRecord:
     """
 
     customer: Customer
-    connection_id: str
+    application: Document
     call_leg_id: str
     call_session_id: str
     client_state: str | None = None
@@ -136,6 +189,12 @@ class LegRecord:
     recordings: list[Recording] = field(default_factory=list)
     timers: list[asyncio.Task[None]] = field(default_factory=list)
     key_reader: asyncio.Task[None] | None = None
+
+    @property
+    def connection_id(self) -> str:
+        """Give the id of the application; a leg keeps one that is deleted meanwhile."""
+        application_id: str = self.application["id"]
+        return application_id
 
 
 def record_of(leg: Leg) -> LegRecord:
