@@ -422,7 +422,9 @@ def test_dead_ones_are_listed_and_each_can_be_replayed_with_ten_new_attempts(pos
     post.endpoint()
     ids = bury(post, 3)
     dead = post.deliveries(state=DeliveryState.DEAD)
-    assert sorted(each.notification_id for each in dead) == sorted(ids)  # those of one instant come in any order
+    assert sorted(each.notification_id for each in dead) == sorted(
+        ids
+    )  # those of one instant come in any order
     chosen = dead[1]
     again = delivering.replay_delivery(post.services, chosen.id)
     assert (again.state, again.attempts) == (DeliveryState.PENDING, 0)

@@ -330,10 +330,15 @@ def test_numbers_are_listed_fetched_and_updated(api: Api) -> None:
 def test_an_application_and_a_trunk_exclude_each_other_and_empty_clears(api: Api) -> None:
     number = api("GET", "/IncomingPhoneNumbers.json")[1]["incoming_phone_numbers"][0]
     path = f"/IncomingPhoneNumbers/{number['sid']}.json"
-    _, with_trunk = api("POST", path, [("TrunkSid", "TK" + "1" * 32)])
-    assert with_trunk["trunk_sid"] == "TK" + "1" * 32
-    _, with_app = api("POST", path, [("VoiceApplicationSid", "AP" + "2" * 32)])
-    assert (with_app["trunk_sid"], with_app["voice_application_sid"]) == (None, "AP" + "2" * 32)
+    trunk, application = (
+        api("POST", "/v1/Trunks", [])[1]["sid"],
+        api("POST", "/Applications.json", [])[1]["sid"],
+    )
+    assert api("POST", path, [("TrunkSid", trunk)])[1]["trunk_sid"] == trunk
+    _, with_app = api("POST", path, [("VoiceApplicationSid", application)])
+    assert (with_app["trunk_sid"], with_app["voice_application_sid"]) == (None, application)
+    _, with_trunk = api("POST", path, [("TrunkSid", trunk)])
+    assert (with_trunk["trunk_sid"], with_trunk["voice_application_sid"]) == (trunk, None)
     _, cleared = api("POST", path, [("VoiceApplicationSid", ""), ("TrunkSid", "")])
     assert (cleared["trunk_sid"], cleared["voice_application_sid"]) == (None, None)
 

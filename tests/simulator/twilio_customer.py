@@ -134,10 +134,15 @@ class Api:
         status, body, _ = self.raw(method, path, form, **headers)
         return status, json.loads(body) if body else None
 
+    @property
+    def account_path(self) -> str:
+        return f"/2010-04-01/Accounts/{self.account.account_ref}"
+
     def raw(
         self, method: str, path: str, form: list[tuple[str, str]] | None = None, **headers: str
     ) -> tuple[int, bytes, dict[str, str]]:
-        url = f"{self.sim.base_url('twilio')}/2010-04-01/Accounts/{self.account.account_ref}{path}"
+        path = path if path.startswith(("/2010-04-01/", "/v1/")) else self.account_path + path
+        url = self.sim.base_url("twilio") + path
         request = urllib.request.Request(url, method=method)
         user = self.user or self.account.secrets["account_sid"]
         password = self.password or self.account.secrets["auth_token"]

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from providers.simulator.api import ApiAnswer, ApiRequest, json_answer
 from providers.simulator.carriers.twilio.documents import BadDocument, parse
 from providers.simulator.carriers.twilio.model import (
+    TRIAL,
     Amd,
     Endpoint,
     Habits,
@@ -39,15 +40,18 @@ CODE_OF_STATUS: Final = {
 Rule = tuple[int, Callable[[str], bool]]
 
 
-def _whole(low: int, high: int) -> Callable[[str], bool]:
+def whole(low: int, high: int) -> Callable[[str], bool]:
+    """A whole number in an inclusive range."""
     return lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high
 
 
-def _one_of(*words: str) -> Callable[[str], bool]:
+def one_of(*words: str) -> Callable[[str], bool]:
+    """One of these words."""
     return lambda text: text in words
 
 
-def _sid(prefix: str) -> Callable[[str], bool]:
+def sid(prefix: str) -> Callable[[str], bool]:
+    """An id of a kind of resource."""
     return lambda text: re.fullmatch(prefix + "[0-9a-fA-F]{32}", text) is not None
 
 
@@ -62,12 +66,13 @@ def is_url(text: str) -> bool:
         return False
 
 
-def _callback_url(text: str) -> bool:
+def callback_url(text: str) -> bool:
     """A status callback's host must not contain underscores."""
     return is_url(text) and "_" not in (urlsplit(text).hostname or "_")
 
 
-def _optional(check: Callable[[str], bool]) -> Callable[[str], bool]:
+def optional(check: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Empty, which clears a setting, or right."""
     return lambda text: text == "" or check(text)
 
 
@@ -75,43 +80,43 @@ def _words_of(*words: str) -> Callable[[str], bool]:
     return lambda text: bool(text.split()) and set(text.split()) <= set(words)
 
 
-METHOD: Final = _one_of("GET", "POST")
-BOOLEAN: Final = _one_of("true", "false")
+METHOD: Final = one_of("GET", "POST")
+BOOLEAN: Final = one_of("true", "false")
 RECORDING_RULES: Final[dict[str, Rule]] = {
-    "RecordingChannels": (20001, _one_of("mono", "dual")),
-    "RecordingTrack": (20001, _one_of("inbound", "outbound", "both")),
-    "RecordingStatusCallback": (20001, _callback_url),
+    "RecordingChannels": (20001, one_of("mono", "dual")),
+    "RecordingTrack": (20001, one_of("inbound", "outbound", "both")),
+    "RecordingStatusCallback": (20001, callback_url),
     "RecordingStatusCallbackMethod": (21209, METHOD),
     "RecordingStatusCallbackEvent": (20001, _words_of("in-progress", "completed", "absent")),
-    "Trim": (20001, _one_of("trim-silence", "do-not-trim")),
+    "Trim": (20001, one_of("trim-silence", "do-not-trim")),
 }
 CREATE_RULES: Final[dict[str, Rule]] = {
     "Url": (21205, is_url),
     "Method": (21209, METHOD),
     "Twiml": (32018, lambda text: len(text) <= TWIML_LIMIT),
-    "ApplicationSid": (21218, _sid("AP")),
+    "ApplicationSid": (21218, sid("AP")),
     "FallbackUrl": (21205, is_url),
     "FallbackMethod": (21209, METHOD),
-    "StatusCallback": (20001, _callback_url),
+    "StatusCallback": (20001, callback_url),
     "StatusCallbackMethod": (21209, METHOD),
-    "StatusCallbackEvent": (20001, _one_of(*CALL_EVENTS)),
-    "Timeout": (21208, _whole(1, 600)),
-    "TimeLimit": (20001, _whole(1, 86400)),
+    "StatusCallbackEvent": (20001, one_of(*CALL_EVENTS)),
+    "Timeout": (21208, whole(1, 600)),
+    "TimeLimit": (20001, whole(1, 86400)),
     "SendDigits": (21206, lambda text: re.fullmatch(r"[0-9A-D#*wW]{1,32}", text) is not None),
-    "MachineDetection": (20001, _one_of("Enable", "DetectMessageEnd")),
-    "MachineDetectionTimeout": (21234, _whole(3, 59)),
-    "MachineDetectionSpeechThreshold": (21234, _whole(1000, 6000)),
-    "MachineDetectionSpeechEndThreshold": (21234, _whole(500, 5000)),
-    "MachineDetectionSilenceTimeout": (21234, _whole(2000, 10000)),
+    "MachineDetection": (20001, one_of("Enable", "DetectMessageEnd")),
+    "MachineDetectionTimeout": (21234, whole(3, 59)),
+    "MachineDetectionSpeechThreshold": (21234, whole(1000, 6000)),
+    "MachineDetectionSpeechEndThreshold": (21234, whole(500, 5000)),
+    "MachineDetectionSilenceTimeout": (21234, whole(2000, 10000)),
     "AsyncAmd": (20001, BOOLEAN),
-    "AsyncAmdStatusCallback": (20001, _callback_url),
+    "AsyncAmdStatusCallback": (20001, callback_url),
     "AsyncAmdStatusCallbackMethod": (21209, METHOD),
     "Record": (20001, BOOLEAN),
     **RECORDING_RULES,
     "RecordingConfigurationId": (20001, bool),
     "SipAuthUsername": (21221, lambda text: len(text) < 256),
     "SipAuthPassword": (21222, lambda text: len(text) < 256),
-    "Byoc": (20001, _sid("BY")),
+    "Byoc": (20001, sid("BY")),
     "CallerId": (20001, bool),
     "CallReason": (20001, bool),
     "CallToken": (20001, bool),
@@ -119,7 +124,7 @@ CREATE_RULES: Final[dict[str, Rule]] = {
     "ClientNotificationUrl": (20001, is_url),
 }
 UPDATE_RULES: Final[dict[str, Rule]] = {
-    "Status": (20001, _one_of("canceled", "completed")),
+    "Status": (20001, one_of("canceled", "completed")),
     **{
         name: CREATE_RULES[name]
         for name in (
@@ -135,33 +140,61 @@ UPDATE_RULES: Final[dict[str, Rule]] = {
     },
 }
 NUMBER_RULES: Final[dict[str, Rule]] = {
-    "AccountSid": (20001, _sid("AC")),
+    "AccountSid": (20001, sid("AC")),
     "ApiVersion": (20001, bool),
     "FriendlyName": (20001, lambda text: len(text) <= 64),
-    "VoiceUrl": (21402, _optional(is_url)),
+    "VoiceUrl": (21402, optional(is_url)),
     "VoiceMethod": (21403, METHOD),
-    "VoiceFallbackUrl": (21402, _optional(is_url)),
+    "VoiceFallbackUrl": (21402, optional(is_url)),
     "VoiceFallbackMethod": (21403, METHOD),
-    "StatusCallback": (21402, _optional(is_url)),
+    "StatusCallback": (21402, optional(is_url)),
     "StatusCallbackMethod": (21403, METHOD),
-    "VoiceApplicationSid": (20001, _optional(_sid("AP"))),
-    "TrunkSid": (20001, _optional(_sid("TK"))),
+    "VoiceApplicationSid": (20001, optional(sid("AP"))),
+    "TrunkSid": (20001, optional(sid("TK"))),
     "VoiceCallerIdLookup": (20001, BOOLEAN),
-    "VoiceReceiveMode": (20001, _one_of("voice", "fax")),
-    "SmsApplicationSid": (20001, _optional(_sid("AP"))),
-    "SmsUrl": (20001, _optional(is_url)),
+    "VoiceReceiveMode": (20001, one_of("voice", "fax")),
+    "SmsApplicationSid": (20001, optional(sid("AP"))),
+    "SmsUrl": (20001, optional(is_url)),
     "SmsMethod": (20001, METHOD),
-    "SmsFallbackUrl": (20001, _optional(is_url)),
+    "SmsFallbackUrl": (20001, optional(is_url)),
     "SmsFallbackMethod": (20001, METHOD),
-    "EmergencyStatus": (20001, _one_of("Active", "Inactive")),
-    "EmergencyAddressSid": (20001, _optional(_sid("AD"))),
-    "IdentitySid": (20001, _optional(_sid("RI"))),
-    "AddressSid": (20001, _optional(_sid("AD"))),
-    "BundleSid": (20001, _optional(_sid("BU"))),
+    "EmergencyStatus": (20001, one_of("Active", "Inactive")),
+    "EmergencyAddressSid": (20001, optional(sid("AD"))),
+    "IdentitySid": (20001, optional(sid("RI"))),
+    "AddressSid": (20001, optional(sid("AD"))),
+    "BundleSid": (20001, optional(sid("BU"))),
+}
+BUY_RULES: Final[dict[str, Rule]] = {
+    "PhoneNumber": (21421, lambda text: E164.fullmatch(text) is not None),
+    "AreaCode": (21451, lambda text: re.fullmatch(r"[2-9]\d{2}", text) is not None),
+    **{name: rule for name, rule in NUMBER_RULES.items() if name != "AccountSid"},
+}
+SEARCH_RULES: Final[dict[str, Rule]] = {
+    "AreaCode": (21451, lambda text: re.fullmatch(r"[2-9]\d{2}", text) is not None),
+    "Contains": (20001, lambda text: re.fullmatch(r"\+?[0-9A-Za-z*%]{2,16}\$?", text) is not None),
+    "SmsEnabled": (20001, BOOLEAN),
+    "MmsEnabled": (20001, BOOLEAN),
+    "VoiceEnabled": (20001, BOOLEAN),
+    "FaxEnabled": (20001, BOOLEAN),
+    "Beta": (20001, BOOLEAN),
+    "ExcludeAllAddressRequired": (20001, BOOLEAN),
+    "ExcludeLocalAddressRequired": (20001, BOOLEAN),
+    "ExcludeForeignAddressRequired": (20001, BOOLEAN),
+    "InRegion": (20001, bool),
+    "InLocality": (20001, bool),
+}
+SEARCH_NOT_PLAYED: Final = ("NearNumber", "NearLatLong", "Distance", "InPostalCode", "InRateCenter", "InLata")
+CALLER_ID_RULES: Final[dict[str, Rule]] = {
+    "PhoneNumber": (21211, lambda text: E164.fullmatch(text) is not None),
+    "FriendlyName": (20001, lambda text: len(text) <= 64),
+    "CallDelay": (20001, whole(0, 60)),
+    "Extension": (20001, lambda text: re.fullmatch(r"[0-9w*#]{1,32}", text) is not None),
+    "StatusCallback": (20001, callback_url),
+    "StatusCallbackMethod": (21209, METHOD),
 }
 RECORDING_UPDATE_RULES: Final[dict[str, Rule]] = {
-    "Status": (20001, _one_of("paused", "in-progress", "stopped")),
-    "PauseBehavior": (20001, _one_of("skip", "silence")),
+    "Status": (20001, one_of("paused", "in-progress", "stopped")),
+    "PauseBehavior": (20001, one_of("skip", "silence")),
 }
 REPEATABLE: Final = frozenset({"StatusCallbackEvent", "RecordingStatusCallbackEvent"})
 
@@ -184,6 +217,11 @@ def error_answer(code: int, message: str, status: int) -> ApiAnswer:
     """`{"code", "message", "more_info", "status"}`."""
     more_info = f"https://www.twilio.com/docs/errors/{code}"
     return json_answer({"code": code, "message": message, "more_info": more_info, "status": status}, status)
+
+
+def not_found(path: str) -> Refusal:
+    """No such resource, or one of another account."""
+    return Refusal(20404, f"The requested resource {path} was not found")
 
 
 class Fields:
@@ -251,10 +289,11 @@ def check_new_call(fields: Fields, account: TwilioAccount, habits: Habits) -> No
         raise Refusal(21213, "No 'From' number is specified")
     _check_ends(to, from_)
     fields.check()
-    _check_source(fields)
+    _check_source(fields, account)
     if to.startswith("+"):
-        _check_caller(from_, account, habits)
-        _check_destination(to, habits)
+        if not (fields.get("Byoc") and habits.byoc_shows_any_number):
+            _check_caller(from_, account, habits)
+        _check_destination(to, account, habits)
 
 
 def _check_ends(to: str, from_: str) -> None:
@@ -271,11 +310,13 @@ def _check_ends(to: str, from_: str) -> None:
         raise Refusal(21212, f"The source phone number provided, {from_[:64]}, is not a valid phone number.")
 
 
-def _check_source(fields: Fields) -> None:
+def _check_source(fields: Fields, account: TwilioAccount) -> None:
     if not any(fields.get(name) for name in ("Url", "Twiml", "ApplicationSid")):
         raise Refusal(21205, "Url parameter is required.")
-    if fields.get("ApplicationSid"):
-        raise Refusal(21218, "Invalid ApplicationSid: the simulated accounts have no applications")
+    if fields.get("ApplicationSid") and fields.get("ApplicationSid") not in account.things:
+        raise Refusal(21218, "Invalid ApplicationSid: the account has no such application")
+    if fields.get("Byoc") and fields.get("Byoc") not in account.things:
+        raise Refusal(20001, "Invalid 'Byoc' parameter: the account has no such trunk")
     twiml = fields.get("Twiml")
     if twiml and not fields.get("Url"):
         try:
@@ -295,16 +336,17 @@ def _check_caller(from_: str, account: TwilioAccount, habits: Habits) -> None:
         )
 
 
-def _check_destination(to: str, habits: Habits) -> None:
+def _check_destination(to: str, account: TwilioAccount, habits: Habits) -> None:
     if to in habits.invalid_numbers:
         raise Refusal(21217, f"Phone number does not appear to be valid: {to}")
-    if any(to.startswith(prefix) for prefix in habits.blocked_countries):
+    if not account.may_call(to) or any(to.startswith(prefix) for prefix in habits.blocked_countries):
         raise Refusal(21215, f"Account not authorized to call {to}. Check your geographic permissions.")
     if to in habits.blocked_numbers:
         raise Refusal(21216, f"Account not allowed to call {to}.")
     if to in habits.unreachable_numbers:
         raise Refusal(21214, f"'To' phone number cannot be reached: {to}")
-    if to in habits.unverified_numbers:
+    is_unverified = account.type == TRIAL and to not in account.caller_ids
+    if is_unverified or to in habits.unverified_numbers:
         raise Refusal(21219, f"The number {to} is unverified. Trial accounts may only call verified numbers.")
 
 

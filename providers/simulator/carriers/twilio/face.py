@@ -1,4 +1,4 @@
-"""Twilio as its customers meet it: accounts, numbers, and the life of a call with all its webhooks."""
+"""Twilio as its customers meet it: the API, and the life of a call with all its webhooks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route
-from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
+from providers.simulator.carriers.base import Core, UnknownNumber
 from providers.simulator.carriers.twilio.checks import (
     CODE_OF_STATUS,
     Fields,
@@ -17,23 +17,22 @@ from providers.simulator.carriers.twilio.checks import (
     error_answer,
     recording_of,
 )
+from providers.simulator.carriers.twilio.console import Console
 from providers.simulator.carriers.twilio.executor import Executor
 from providers.simulator.carriers.twilio.model import (
     Amd,
     Endpoint,
-    Habits,
     Notification,
     Recording,
     RecordingOptions,
     TwilioAccount,
     TwilioCall,
-    TwilioNumber,
 )
-from providers.simulator.carriers.twilio.resources import account_uri, formatted, number_json
+from providers.simulator.carriers.twilio.numbers import Numbers
+from providers.simulator.carriers.twilio.resources import account_uri
 from providers.simulator.carriers.twilio.rest import Rest
 from providers.simulator.carriers.twilio.steps import Ask, Inline, Step, any_of
 from providers.simulator.carriers.twilio.webhooks import (
-    Sender,
     amd_fields,
     progress_fields,
     recording_fields,
@@ -49,130 +48,24 @@ STATUS_OF_EVENT: Final = {"initiated": "initiated", "ringing": "ringing", "answe
 # Source: Twilio answering machine detection guide: AnsweredBy of `Enable`, and of `DetectMessageEnd`.
 ANSWERED_BY: Final = {"human": "human", "machine": "machine_start", "fax": "fax", "not_sure": "unknown"}
 
-# What can be changed about a number, as Twilio sets it for a new one.
-NO_SETTINGS: Final[dict[str, str | bool | None]] = {
-    "friendly_name": "",
-    "voice_url": "",
-    "voice_method": "POST",
-    "voice_fallback_url": "",
-    "voice_fallback_method": "POST",
-    "status_callback": "",
-    "status_callback_method": "POST",
-    "voice_application_sid": None,
-    "trunk_sid": None,
-    "voice_caller_id_lookup": False,
-    "voice_receive_mode": "voice",
-    "sms_application_sid": None,
-    "sms_url": "",
-    "sms_method": "POST",
-    "sms_fallback_url": "",
-    "sms_fallback_method": "POST",
-}
 
-
-class Face(CarrierFace):
+class Face(Console):
     """The simulated Twilio. `habits` has its switches."""
-
-    name: ClassVar[str] = "twilio"
 
     def __init__(self, core: Core) -> None:
         super().__init__(core)
-        self.habits = Habits()
-        self.accounts: dict[str, TwilioAccount] = {}
         self.calls: dict[str, TwilioCall] = {}
         self.recordings: dict[str, Recording] = {}
-        self.sender = Sender(core, self.habits)
-        self._routes = Rest(self).routes()
-
-    # -- the console
-
-    def add_account(self, name: str) -> Account:
-        """An account with a SID and an Auth Token."""
-        sid = self._sid("AC")
-        secrets = {"account_sid": sid, "auth_token": self.core.hex(32)}
-        account = Account(provider=self.name, name=name, account_ref=sid, secrets=secrets)
-        self.accounts[sid] = TwilioAccount(account=account, created_at=self.core.clock.now())
-        return account
-
-    def add_api_key(self, account: Account, *, is_main: bool = False) -> tuple[str, str]:
-        """A standard (or main) API key: its SID and secret."""
-        sid, secret = self._sid("SK"), self.core.hex(32)
-        self.accounts[account.account_ref].api_keys[sid] = (secret, is_main)
-        return sid, secret
-
-    def rotate_token(self, account: Account) -> str:
-        """Promotes a new Auth Token; the old one dies at once. The account's secrets hold the new one."""
-        account.secrets["auth_token"] = self.core.hex(32)
-        return account.secrets["auth_token"]
-
-    def add_number(
-        self,
-        account: Account,
-        number: str,
-        *,
-        voice: bool = True,
-        kind: str = "local",
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        """An IncomingPhoneNumber without URLs, unless `settings` has some."""
-        now = self.core.clock.now()
-        owner = self.accounts[account.account_ref]
-        held = TwilioNumber(
-            sid=self._sid("PN"),
-            number=number,
-            kind=kind,
-            has_voice=voice,
-            created_at=now,
-            updated_at=now,
-            settings=NO_SETTINGS | {"friendly_name": formatted(number)},
+        self._routes = (
+            *Rest(self, self.access).routes(),
+            *Numbers(self, self.access).routes(),
+            *self.things.routes(),
         )
-        owner.hold(held)
-        if settings:
-            self.change_number(account, number, settings)
-
-    def holds(self, address: str) -> bool:
-        """Whether an account holds the number."""
-        return any(account.number(address) is not None for account in self.accounts.values())
-
-    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
-        """The IncomingPhoneNumber."""
-        owner, held = self._held_by(account, number)
-        return number_json(owner, held)
-
-    def change_number(self, account: Account, number: str, changes: Mapping[str, Any]) -> None:
-        """Settings of the IncomingPhoneNumber; nothing is checked but their names."""
-        _, held = self._held_by(account, number)
-        unknown = sorted(set(changes) - set(held.settings))
-        if unknown:
-            raise ValueError(
-                f"a Twilio number has no setting {unknown[0]!r}: one of {', '.join(held.settings)}"
-            )
-        held.settings |= changes
-        held.updated_at = self.core.clock.now()
-
-    def remove_number(self, account: Account, number: str) -> None:
-        """Released, or moved to another account."""
-        owner, held = self._held_by(account, number)
-        owner.release(held)
-
-    def verify_caller_id(self, account: Account, number: str) -> None:
-        """An OutgoingCallerId."""
-        super().verify_caller_id(account, number)
-        self.accounts[account.account_ref].caller_ids[number] = (self._sid("PN"), self.core.clock.now())
-
-    def configure_number(
-        self, number: str, *, voice_url: str | None, status_url: str | None, fallback_url: str | None
-    ) -> None:
-        """The number's voice URL, status callback and fallback URL, as typed into the console."""
-        _, held = self._holder(number)
-        given = {"voice_url": voice_url, "status_callback": status_url, "voice_fallback_url": fallback_url}
-        held.settings.update({name: value for name, value in given.items() if value is not None})
-        held.updated_at = self.core.clock.now()
 
     # -- the API
 
     def routes(self) -> Sequence[Route]:
-        """See `rest`."""
+        """See `rest`, `numbers` and `things`; those of other hosts begin with `/v1/`."""
         return self._routes
 
     def operation_of(self, route: Route, request: ApiRequest) -> str:
@@ -210,9 +103,14 @@ class Face(CarrierFace):
         """A create that passed its checks: queued, then dialed when the account's rate allows."""
         to, from_ = fields.get("To") or "", fields.get("From") or ""
         call = self._call(account, Direction.OUTBOUND, "outbound-api", to=to, from_=from_)
-        call.voice, call.twiml = fields.endpoint("Url", "Method"), fields.get("Twiml")
-        call.fallback = fields.endpoint("FallbackUrl", "FallbackMethod")
-        call.callback = fields.endpoint("StatusCallback")
+        application = account.things.get(fields.get("ApplicationSid") or "")
+        if application is not None:  # it wins over the call's own URLs
+            _ask(call, application.fields, "status_callback")
+        else:
+            call.voice, call.twiml = fields.endpoint("Url", "Method"), fields.get("Twiml")
+            call.fallback = fields.endpoint("FallbackUrl", "FallbackMethod")
+            call.callback = fields.endpoint("StatusCallback")
+        call.byoc = fields.get("Byoc")
         call.events = frozenset(fields.all("StatusCallbackEvent") or ["completed"])
         call.ring_timeout_s = float(fields.get("Timeout") or 60)
         call.time_limit_s = float(fields.get("TimeLimit") or 14400)
@@ -232,15 +130,49 @@ class Face(CarrierFace):
 
     def ring(self, number: str, from_: str) -> Leg:
         """An inbound call to one of the numbers; see the precedence of trunk, application and URL."""
+        if number.startswith("sip"):
+            return self._ring_domain(number, from_)
         account, held = self._holder(number)
         call = self._call(account, Direction.INBOUND, "inbound", to=number, from_=from_)
         settings = held.settings
         call.phone_number_sid = held.sid
-        if not settings["trunk_sid"] and not settings["voice_application_sid"]:
-            call.voice = _setting(settings, "voice_url", "voice_method")
-            call.fallback = _setting(settings, "voice_fallback_url", "voice_fallback_method")
-        call.callback = _setting(settings, "status_callback", "status_callback_method")
+        if account.status != "active" or not held.has_voice:
+            call.refusal = (480, 20005, "The number takes no calls")
+        elif settings["trunk_sid"]:
+            self._ring_trunk(call, str(settings["trunk_sid"]))
+        elif settings["voice_application_sid"]:
+            found = account.things.get(str(settings["voice_application_sid"]))
+            _ask(call, found.fields if found else {}, "status_callback")
+        else:
+            _ask(call, settings, "status_callback")
         return call.leg
+
+    def _ring_domain(self, uri: str, from_: str) -> Leg:
+        """A SIP carrier sends a call to one of our SIP domains; a BYOC trunk on the domain is asked instead of it."""
+        found = self._domain(uri)
+        if found is None:
+            raise UnknownNumber("no Twilio account has the SIP domain of the called URI")
+        account, domain = found
+        call = self._call(account, Direction.INBOUND, "inbound", to=uri, from_=from_)
+        trunk = account.things.get(domain.fields["byoc_trunk_sid"] or "")
+        if account.status != "active" or not self.things.auth_type(account, domain):
+            call.refusal = (403, 32201, "The SIP domain has no access list, or the account is not active")
+        elif trunk is not None:
+            _ask(call, trunk.fields, "status_callback_url", "status_callback_method")
+        else:
+            _ask(call, domain.fields, "voice_status_callback_url", "voice_status_callback_method")
+        return call.leg
+
+    def _ring_trunk(self, call: TwilioCall, trunk_sid: str) -> None:
+        """An elastic trunk hands the call to the customer's own switch, which takes it: no webhooks at all."""
+        call.trunk_sid = trunk_sid
+        trunk = call.account.things.get(trunk_sid)
+        ways = call.account.of_kind("origination_urls", trunk_sid)
+        if trunk is None or not any(way.fields["enabled"] for way in ways):
+            call.voice = (
+                _setting(trunk.fields, "disaster_recovery_url", "disaster_recovery_method") if trunk else None
+            )
+            call.refusal = None if call.voice else (404, 32010, "The trunk has no origination URI")
 
     def _call(
         self,
@@ -253,7 +185,7 @@ class Face(CarrierFace):
         parent: Leg | None = None,
     ) -> TwilioCall:
         leg = self.core.exchange.create(
-            self._sid("CA"),
+            self.new_sid("CA"),
             provider=self.name,
             account_ref=account.sid,
             direction=direction,
@@ -264,7 +196,7 @@ class Face(CarrierFace):
         call = TwilioCall(leg=leg, account=account, direction=word, updated_at=leg.created_at)
         shown = account.number(from_)
         if direction is Direction.OUTBOUND and (shown or from_ in account.caller_ids):
-            call.phone_number_sid = shown.sid if shown else account.caller_ids[from_][0]
+            call.phone_number_sid = shown.sid if shown else account.caller_ids[from_].sid
         self.calls[leg.id] = call
         return call
 
@@ -280,7 +212,20 @@ class Face(CarrierFace):
 
     async def _dial(self, call: TwilioCall, wait_s: float) -> None:
         await any_of(call.leg.ended, timeout_s=self.core.clock.real_s(wait_s))
+        if call.byoc is not None and call.leg.is_live and not self._has_way_out(call):
+            call.was_dialed = True
+            self._progress(call, "initiated")
+            call.refusal = (503, 32400, "The BYOC trunk has no connection policy with an enabled target")
+            self._fail(call)
+            return
         self.core.exchange.dial(call.leg, ring_timeout_s=call.ring_timeout_s)
+
+    def _has_way_out(self, call: TwilioCall) -> bool:
+        """Whether the call's BYOC trunk knows where the carrier is."""
+        trunk = call.account.things.get(call.byoc or "")
+        policy = trunk.fields["connection_policy_sid"] if trunk else None
+        targets = call.account.of_kind("targets", policy) if policy else []
+        return any(target.fields["enabled"] for target in targets)
 
     # -- calls go on
 
@@ -353,10 +298,19 @@ class Face(CarrierFace):
         await Executor(self, call).run(self._first_step(call, "in-progress"))
 
     def _run(self, call: TwilioCall, step: Step) -> None:
+        if step is None and call.trunk_sid and call.refusal is None:
+            self.core.exchange.answer(call.leg)  # the customer's own switch
+            return
         if step is None:  # the number has no URL: the network says so, and nobody answers
-            self.core.exchange.end(call.leg, EndedBy.CARRIER, Outcome.FAILED)
+            self._fail(call)
             return
         call.runner = self.core.spawn(Executor(self, call).run(step), call_id=call.leg.root.id)
+
+    def _fail(self, call: TwilioCall) -> None:
+        sip_code, code, words = call.refusal or (None, 0, "")
+        if code:
+            self.complain(call, code, words, Endpoint(url=""))
+        self.core.exchange.end(call.leg, EndedBy.CARRIER, Outcome.FAILED, sip_code)
 
     def _first_step(self, call: TwilioCall, status: str) -> Step:
         return _step(call.voice, call.twiml, status, "answer")
@@ -423,7 +377,7 @@ class Face(CarrierFace):
         """Records from now on, until `finish_recording` or the call's end."""
         now = self.core.clock.now()
         recording = Recording(
-            sid=self._sid("RE"), call=call, options=options, started_at=now, mark=self.core.clock.mark()
+            sid=self.new_sid("RE"), call=call, options=options, started_at=now, mark=self.core.clock.mark()
         )
         call.recordings.append(recording)
         self.recordings[recording.sid] = recording
@@ -474,7 +428,7 @@ class Face(CarrierFace):
         """An entry in Twilio's debugger."""
         url = endpoint.url.split("#")[0]
         note = Notification(
-            sid=self._sid("NO"),
+            sid=self.new_sid("NO"),
             code=code,
             log=log,
             message=message,
@@ -503,25 +457,6 @@ class Face(CarrierFace):
             }
         self.tell(call, call.callback, fields, hook="status", event=event)
 
-    # -- small things
-
-    def _holder(self, number: str) -> tuple[TwilioAccount, TwilioNumber]:
-        for account in self.accounts.values():
-            held = account.number(number)
-            if held is not None:
-                return account, held
-        raise UnknownNumber(f"no Twilio account holds the number ...{number[-4:]}")
-
-    def _held_by(self, account: Account, number: str) -> tuple[TwilioAccount, TwilioNumber]:
-        owner = self.accounts[account.account_ref]
-        held = owner.number(number)
-        if held is None:
-            raise UnknownNumber(f"the Twilio account does not hold the number ...{number[-4:]}")
-        return owner, held
-
-    def _sid(self, prefix: str) -> str:
-        return prefix + self.core.hex(32)
-
 
 def answered_by(found: Detection) -> str:
     """Twilio's word for a verdict."""
@@ -530,9 +465,21 @@ def answered_by(found: Detection) -> str:
     return ANSWERED_BY[found.verdict]
 
 
-def _setting(settings: Mapping[str, str | bool | None], url: str, method: str) -> Endpoint | None:
-    value = settings[url]
-    return Endpoint(url=str(value), method=str(settings[method])) if value else None
+def _ask(
+    call: TwilioCall,
+    settings: Mapping[str, Any],
+    callback: str,
+    callback_method: str = "status_callback_method",
+) -> None:
+    """The call is handled as a number, an application, a SIP domain or a BYOC trunk is set."""
+    call.voice = _setting(settings, "voice_url", "voice_method")
+    call.fallback = _setting(settings, "voice_fallback_url", "voice_fallback_method")
+    call.callback = _setting(settings, callback, callback_method)
+
+
+def _setting(settings: Mapping[str, Any], url: str, method: str) -> Endpoint | None:
+    value = settings.get(url)
+    return Endpoint(url=str(value), method=str(settings[method] or "POST")) if value else None
 
 
 def _step(endpoint: Endpoint | None, twiml: str | None, event: str, hook: str) -> Step:

@@ -15,7 +15,7 @@ from providers.simulator.exchange import EndedBy
 if TYPE_CHECKING:
     from providers.simulator.carriers.twilio.executor import Executor
 
-BAD_CALLER_ID, BAD_NUMBER = 13214, 13223
+BAD_CALLER_ID, BAD_NUMBER, FORBIDDEN_COUNTRY = 13214, 13223, 13227
 BY_WORTH: Final = ("busy", "no-answer", "failed", "canceled")
 """Of several parties that did not answer, the first of these is told."""
 
@@ -65,6 +65,10 @@ class Forwarding:
             address = _address(noun)
             if noun.tag == "Number" and not E164.fullmatch(address):
                 run.face.complain(run.call, BAD_NUMBER, "<Dial> needs an E.164 number", run.here)
+            elif noun.tag == "Number" and not run.call.account.may_call(address):
+                run.face.complain(
+                    run.call, FORBIDDEN_COUNTRY, "<Dial> to a country without permission", run.here
+                )
             else:
                 self._children.append(self._ring(noun, address, from_))
         if self._children:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+import phonenumbers
 
 from providers.simulator.carriers.base import Account
 from providers.simulator.carriers.twilio.signing import SharedKey
@@ -13,6 +15,7 @@ from providers.simulator.exchange import Direction, Leg, LegState, Outcome
 from providers.simulator.media import MediaStream
 
 API_VERSION: Final = "2010-04-01"
+TRIAL: Final = "Trial"
 
 # Source: Twilio Call resource, field Status. A call that is being dialed is still "queued" over REST.
 STATUS_BY_STATE: Final = {
@@ -52,6 +55,8 @@ class Habits:
         blocked_numbers, invalid_numbers, unreachable_numbers, unverified_numbers: refused with 21216, 21217, 21214,
             21219.
         refused_callers: From numbers refused with 21212 (do-not-originate list).
+        hides_inactive_account: a suspended or closed account cannot even read its own Account resource.
+        byoc_shows_any_number: a call over a BYOC trunk may show a number that the account neither holds nor verified.
         stir_verstat: of inbound calls; None: the call carried no passport.
         extra_fields: fields added to every webhook, because Twilio adds fields without notice.
     """
@@ -70,6 +75,8 @@ class Habits:
     unreachable_numbers: set[str] = field(default_factory=set)
     unverified_numbers: set[str] = field(default_factory=set)
     refused_callers: set[str] = field(default_factory=set)
+    hides_inactive_account: bool = False
+    byoc_shows_any_number: bool = True
     stir_verstat: str | None = None
     extra_fields: dict[str, str] = field(default_factory=dict)
 
@@ -96,18 +103,63 @@ class TwilioNumber:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class CallerId:
+    """An OutgoingCallerId: a foreign number that the account may show."""
+
+    sid: str
+    number: str
+    friendly_name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Validation:
+    """A validation request under way: Twilio calls the phone, and the person types the code."""
+
+    call_sid: str
+    code: str
+    friendly_name: str
+    callback: Endpoint | None
+    tries: int = 0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Thing:
+    """A resource of one of the catalog's collections. `parent` is the sid of what it belongs to."""
+
+    sid: str
+    key: str
+    parent: str | None
+    fields: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class TwilioAccount:
-    """An account with its keys, numbers and verified caller ids."""
+    """An account with its keys, numbers, verified caller ids and things. `parent`: of a sub-account."""
 
     account: Account
     created_at: datetime
+    updated_at: datetime
+    parent: TwilioAccount | None = None
     api_keys: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     """SK sid -> (secret, is a main key)."""
     numbers: dict[str, TwilioNumber] = field(default_factory=dict)
     """By PN sid; see `hold` and `release`."""
     number_sids: dict[str, str] = field(default_factory=dict)
-    caller_ids: dict[str, tuple[str, datetime]] = field(default_factory=dict)
-    """Verified number -> (PN sid, when)."""
+    caller_ids: dict[str, CallerId] = field(default_factory=dict)
+    validations: dict[str, Validation] = field(default_factory=dict)
+    """Both by number."""
+    things: dict[str, Thing] = field(default_factory=dict)
+    """Applications, trunks, lists ... by sid; see `catalog`."""
+    mappings: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
+    """(sid, kind) -> the sids tied to it, and since when: the access lists of a SIP domain."""
+    forbidden: set[str] = field(default_factory=set)
+    """ISO codes of the countries that the account may not call."""
+    inherits_permissions: bool = True
+    balance: str = "100.00000"
     status: str = "active"
     type: str = "Full"
     next_dial_mark: float = 0.0
@@ -137,9 +189,38 @@ class TwilioAccount:
         del self.numbers[number.sid]
         del self.number_sids[number.number]
 
+    def of_kind(self, key: str, parent: str | None = None) -> list[Thing]:
+        """The account's things of a collection, oldest first; of one parent, where given."""
+        return [
+            thing
+            for thing in self.things.values()
+            if thing.key == key and (parent is None or thing.parent == parent)
+        ]
+
+    def may_call(self, e164: str) -> bool:
+        """Whether its geographic permissions allow the country; a sub-account has its parent's."""
+        source = self.parent if self.parent and self.inherits_permissions else self
+        return country_of(e164) not in source.forbidden
+
     def may_show(self, e164: str) -> bool:
         """Whether the account holds the number or verified it."""
         return self.number(e164) is not None or e164 in self.caller_ids
+
+
+def country_of(e164: str) -> str:
+    """The ISO code of a number's country; Canada's permission is that of the United States."""
+    try:
+        parsed = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return ""
+    code = parsed.country_code or 0
+    region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(code)
+    return permission_of(region)
+
+
+def permission_of(country: str) -> str:
+    """The ISO code of the permission that holds for a country: "United States/Canada" is one."""
+    return "US" if country.upper() == "CA" else country.upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +289,10 @@ class TwilioCall:
     amd: Amd | None = None
     record: RecordingOptions | None = None
     phone_number_sid: str | None = None
+    trunk_sid: str | None = None
+    byoc: str | None = None
+    refusal: tuple[int, int, str] | None = None
+    """Why Twilio itself lets the call fail: SIP code, debugger code and words."""
     queue_time_ms: int = 0
     was_dialed: bool = False
     sequence: int = 0

@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+import phonenumbers
+
 from providers.simulator.api import ApiRequest
+from providers.simulator.carriers.base import Offer
 from providers.simulator.carriers.twilio.checks import Refusal
 from providers.simulator.carriers.twilio.model import (
     API_VERSION,
+    CallerId,
     Notification,
     Recording,
     TwilioAccount,
@@ -37,6 +43,25 @@ CALL_PARTS = (
     "user_defined_messages",
     "user_defined_message_subscriptions",
 )
+KINDS = {
+    "Local": "local",
+    "Mobile": "mobile",
+    "TollFree": "toll_free",
+    "National": "national",
+    "SharedCost": "shared_cost",
+    "Voip": "voip",
+    "MachineToMachine": "machine_to_machine",
+}
+"""Twilio's word in paths -> ours in `Offer.kind`."""
+COUNTRY_NAMES = {
+    "AU": "Australia",
+    "CA": "Canada",
+    "DE": "Germany",
+    "FR": "France",
+    "GB": "United Kingdom",
+    "IN": "India",
+    "US": "United States",
+}  # of the others the name is null
 DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
 SAMPLE_RATE = 8000
 MP3_FRAME = bytes([0xFF, 0xFB, 0x10, 0xC4]) + bytes(100)
@@ -76,7 +101,7 @@ def call_json(call: TwilioCall) -> dict[str, Any]:
         "group_sid": None,
         "caller_name": None,
         "queue_time": str(call.queue_time_ms),
-        "trunk_sid": None,
+        "trunk_sid": call.trunk_sid,
         "date_created": rfc2822(leg.created_at),
         "date_updated": rfc2822(call.updated_at),
         "uri": f"{uri}.json",
@@ -94,9 +119,9 @@ def account_json(account: TwilioAccount) -> dict[str, Any]:
         "status": account.status,
         "type": account.type,
         "auth_token": account.auth_token,
-        "owner_account_sid": account.sid,
+        "owner_account_sid": account.parent.sid if account.parent else account.sid,
         "date_created": rfc2822(account.created_at),
-        "date_updated": rfc2822(account.created_at),
+        "date_updated": rfc2822(account.updated_at),
         "uri": f"{uri}.json",
         "subresource_uris": {part: f"{uri}/{camel(part)}.json" for part in parts},
     }
@@ -104,7 +129,7 @@ def account_json(account: TwilioAccount) -> dict[str, Any]:
 
 def balance_json(account: TwilioAccount) -> dict[str, Any]:
     """What is left on the account."""
-    return {"account_sid": account.sid, "balance": "100.00000", "currency": "USD"}
+    return {"account_sid": account.sid, "balance": account.balance, "currency": "USD"}
 
 
 def number_json(account: TwilioAccount, number: TwilioNumber) -> dict[str, Any]:
@@ -118,13 +143,6 @@ def number_json(account: TwilioAccount, number: TwilioNumber) -> dict[str, Any]:
         "origin": "twilio",
         "status": "in-use",
         "type": number.kind,
-        "address_requirements": "none",
-        "address_sid": None,
-        "bundle_sid": None,
-        "identity_sid": None,
-        "emergency_status": "Inactive",
-        "emergency_address_sid": None,
-        "emergency_address_status": "unregistered",
         "capabilities": {"voice": number.has_voice, "sms": True, "mms": True, "fax": False},
         **number.settings,
         "date_created": rfc2822(number.created_at),
@@ -133,17 +151,80 @@ def number_json(account: TwilioAccount, number: TwilioNumber) -> dict[str, Any]:
     }
 
 
-def caller_id_json(account: TwilioAccount, number: str) -> dict[str, Any]:
+def caller_id_json(account: TwilioAccount, caller_id: CallerId) -> dict[str, Any]:
     """An OutgoingCallerId."""
-    sid, verified_at = account.caller_ids[number]
     return {
-        "sid": sid,
+        "sid": caller_id.sid,
         "account_sid": account.sid,
-        "friendly_name": formatted(number),
-        "phone_number": number,
-        "date_created": rfc2822(verified_at),
-        "date_updated": rfc2822(verified_at),
-        "uri": f"{account_uri(account.sid)}/OutgoingCallerIds/{sid}.json",
+        "friendly_name": caller_id.friendly_name,
+        "phone_number": caller_id.number,
+        "date_created": rfc2822(caller_id.created_at),
+        "date_updated": rfc2822(caller_id.updated_at),
+        "uri": f"{account_uri(account.sid)}/OutgoingCallerIds/{caller_id.sid}.json",
+    }
+
+
+def country_json(account: TwilioAccount, country: str) -> dict[str, Any]:
+    """A country whose numbers can be searched."""
+    uri = f"{account_uri(account.sid)}/AvailablePhoneNumbers/{country}"
+    return {
+        "country_code": country,
+        "country": COUNTRY_NAMES.get(country),
+        "uri": f"{uri}.json",
+        "beta": False,
+        "subresource_uris": {snake(word): f"{uri}/{word}.json" for word in KINDS},
+    }
+
+
+def available_json(offer: Offer) -> dict[str, Any]:
+    """An AvailablePhoneNumber: it has no sid, and no price."""
+    return {
+        "friendly_name": formatted(offer.number),
+        "phone_number": offer.number,
+        "lata": None,
+        "locality": offer.locality,
+        "rate_center": None,
+        "latitude": None,
+        "longitude": None,
+        "region": offer.region,
+        "postal_code": None,
+        "iso_country": offer.country,
+        "address_requirements": "any" if offer.needs_address else "none",
+        "beta": False,
+        "capabilities": {"voice": offer.voice, "sms": offer.sms, "mms": offer.sms, "fax": False},
+    }
+
+
+def price_json(country: str, offers: Sequence[Offer], url: str) -> dict[str, Any]:
+    """What numbers of a country cost a month, by their kind: pricing.twilio.com knows no single numbers."""
+    prices: dict[str, Decimal] = {}
+    for offer in offers:
+        words = offer.kind.replace("_", " ")
+        prices[words] = max(prices.get(words, Decimal(0)), Decimal(offer.monthly))
+    return {
+        "country": COUNTRY_NAMES.get(country, country),
+        "iso_country": country,
+        "phone_number_prices": [
+            {"number_type": words, "base_price": f"{price:.2f}", "current_price": f"{price:.2f}"}
+            for words, price in prices.items()
+        ],
+        "price_unit": "USD",
+        "url": url,
+    }
+
+
+def permission_json(country: str, is_allowed: bool, url: str) -> dict[str, Any]:
+    """A dialing permission. High-risk numbers are as forbidden as Twilio sets them at first."""
+    return {
+        "iso_code": country,
+        "name": "United States/Canada" if country == "US" else COUNTRY_NAMES.get(country),
+        "continent": "NORTH_AMERICA" if country == "US" else None,
+        "country_codes": [f"+{phonenumbers.country_code_for_region(country)}"],
+        "low_risk_numbers_enabled": is_allowed,
+        "high_risk_special_numbers_enabled": False,
+        "high_risk_tollfraud_numbers_enabled": False,
+        "url": url,
+        "links": {"highrisk_special_prefixes": f"{url}/HighRiskSpecialPrefixes"},
     }
 
 
@@ -211,27 +292,81 @@ def page_json(
     request: ApiRequest, key: str, items: Sequence[T], render: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
     """One page of a list; `next_page_uri` is relative, or null."""
-    query = [pair for pair in request.query_pairs() if pair[0] not in ("Page", "PageSize", "PageToken")]
+    page = _page_of(request, items)
+    size = page.size
+    return {
+        key: [render(item) for item in page.shown],
+        "page": page.number,
+        "page_size": size,
+        "start": page.start,
+        "end": page.start + max(0, len(page.shown) - 1),
+        "uri": page.link(page.number, page.start),
+        "first_page_uri": page.link(0, 0),
+        "next_page_uri": page.link(page.number + 1, page.start + size) if page.has_next else None,
+        "previous_page_uri": page.link(page.number - 1, page.start - size) if page.number else None,
+    }
+
+
+def v1_page_json(
+    request: ApiRequest, key: str, items: Sequence[T], render: Callable[[T], dict[str, Any]], base_url: str
+) -> dict[str, Any]:
+    """One page of a list of the newer hosts; its links are absolute."""
+    page = _page_of(request, items)
+    size = page.size
+    before = base_url + page.link(page.number - 1, page.start - size) if page.number else None
+    return {
+        key: [render(item) for item in page.shown],
+        "meta": {
+            "page": page.number,
+            "page_size": size,
+            "first_page_url": base_url + page.link(0, 0),
+            "previous_page_url": before,
+            "url": base_url + page.link(page.number, page.start),
+            "next_page_url": base_url + page.link(page.number + 1, page.start + size)
+            if page.has_next
+            else None,
+            "key": key,
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page(Generic[T]):
+    shown: Sequence[T]
+    number: int
+    size: int
+    start: int
+    has_next: bool
+    path: str
+    query: tuple[tuple[str, str], ...]
+
+    def link(self, number: int, start: int) -> str:
+        """A page's path and query. `Page` is for the client only: the token says where the page begins."""
+        place: list[tuple[str, str]] = [("PageSize", str(self.size)), ("Page", str(number))]
+        if start > 0:
+            place.append(("PageToken", f"PA{start}"))
+        return f"{self.path}?{urlencode([*self.query, *place])}"
+
+
+def _page_of(request: ApiRequest, items: Sequence[T]) -> _Page[T]:
     given = dict(request.query_pairs())
     size, number = _page_number(given, "PageSize", DEFAULT_PAGE), _page_number(given, "Page", 0)
     size = max(1, min(size, LARGEST_PAGE))
-    start = number * size
-    shown = items[start : start + size]
-
-    def uri(page: int) -> str:
-        return f"{request.path}?{urlencode([*query, ('PageSize', size), ('Page', page)])}"
-
-    return {
-        key: [render(item) for item in shown],
-        "page": number,
-        "page_size": size,
-        "start": start,
-        "end": start + max(0, len(shown) - 1),
-        "uri": uri(number),
-        "first_page_uri": uri(0),
-        "next_page_uri": uri(number + 1) if start + size < len(items) else None,
-        "previous_page_uri": uri(number - 1) if number else None,
-    }
+    token = given.get("PageToken")
+    if token is not None and not re.fullmatch(r"PA\d{1,9}", token):
+        raise Refusal(20001, "Invalid 'PageToken' parameter")
+    start = int(token[2:]) if token else number * size
+    return _Page(
+        shown=items[start : start + size],
+        number=number,
+        size=size,
+        start=start,
+        has_next=start + size < len(items),
+        path=request.path,
+        query=tuple(
+            pair for pair in request.query_pairs() if pair[0] not in ("Page", "PageSize", "PageToken")
+        ),
+    )
 
 
 def wav(duration_s: int, channels: int) -> bytes:

@@ -1,19 +1,16 @@
-"""Twilio's REST resources: authentication, checks, and what each request does."""
+"""Twilio's calls and recordings over REST: checks, and what each request does."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import operator
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from providers.simulator.api import ApiAnswer, ApiRequest, Handler, Route, json_answer
+from providers.simulator.api import ApiAnswer, ApiRequest, Route, json_answer
+from providers.simulator.carriers.twilio.access import ACCOUNT, PAGING, Access
 from providers.simulator.carriers.twilio.checks import (
     CREATE_RULES,
-    NUMBER_RULES,
     RECORDING_RULES,
     RECORDING_UPDATE_RULES,
     UPDATE_RULES,
@@ -21,22 +18,18 @@ from providers.simulator.carriers.twilio.checks import (
     Refusal,
     check_new_call,
     form_of,
+    not_found,
     recording_of,
 )
-from providers.simulator.carriers.twilio.model import Recording, TwilioAccount, TwilioCall, TwilioNumber
+from providers.simulator.carriers.twilio.model import Recording, TwilioAccount, TwilioCall
 from providers.simulator.carriers.twilio.resources import (
-    account_json,
-    balance_json,
     call_json,
     call_recording_json,
-    caller_id_json,
     event_json,
     mp3,
     notification_json,
-    number_json,
     page_json,
     recording_json,
-    snake,
     wav,
 )
 from providers.simulator.exchange import EndedBy
@@ -45,8 +38,6 @@ from providers.simulator.journal import Entry
 if TYPE_CHECKING:
     from providers.simulator.carriers.twilio.face import Face
 
-ACCOUNT: Final = "/2010-04-01/Accounts/{account}"
-PAGING: Final = ("PageSize", "Page", "PageToken")
 CALL_FILTERS: Final = (
     "To",
     "From",
@@ -59,7 +50,6 @@ CALL_FILTERS: Final = (
     "EndTime<",
     "EndTime>",
 )
-NUMBER_FILTERS: Final = ("Beta", "FriendlyName", "PhoneNumber", "Origin")
 RECORDING_FILTERS: Final = (
     "DateCreated",
     "DateCreated<",
@@ -69,20 +59,18 @@ RECORDING_FILTERS: Final = (
     "IncludeSoftDeleted",
 )
 
-AccountHandler = Callable[[ApiRequest, TwilioAccount], ApiAnswer | Awaitable[ApiAnswer]]
-
 
 class Rest:
     """The routes of one simulated Twilio."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, access: Access) -> None:
         self._face = face
+        self._access = access
 
     def routes(self) -> Sequence[Route]:
         """Every resource below the base URL."""
         call, recording = f"{ACCOUNT}/Calls/{{call}}", f"{ACCOUNT}/Recordings/{{recording}}"
-        number = f"{ACCOUNT}/IncomingPhoneNumbers/{{number}}.json"
-        guard = self._guard
+        guard = self._access.guard
         return (
             Route("POST", f"{ACCOUNT}/Calls.json", "dial", guard(self._create_call)),
             Route("GET", f"{ACCOUNT}/Calls.json", "list", guard(self._list_calls)),
@@ -105,49 +93,7 @@ class Rest:
             Route("GET", f"{recording}.wav", "recording", guard(self._media_wav)),
             Route("GET", f"{recording}.mp3", "recording", guard(self._media_mp3)),
             Route("GET", recording, "recording", guard(self._media_wav)),
-            Route("GET", f"{ACCOUNT}/IncomingPhoneNumbers.json", "numbers", guard(self._list_numbers)),
-            Route("GET", number, "numbers", guard(self._fetch_number)),
-            Route("POST", number, "number_write", guard(self._update_number)),
-            Route("DELETE", number, "release", guard(self._release_number)),
-            Route("GET", f"{ACCOUNT}/OutgoingCallerIds.json", "caller_ids", guard(self._list_caller_ids)),
-            Route("GET", f"{ACCOUNT}/Balance.json", "account", guard(self._balance)),
-            Route("GET", f"{ACCOUNT}.json", "account", guard(self._fetch_account, needs_main_key=True)),
         )
-
-    # -- who asks
-
-    def _guard(self, handler: AccountHandler, *, needs_main_key: bool = False) -> Handler:
-        """The handler behind authentication; refusals become Twilio's error bodies."""
-
-        async def guarded(request: ApiRequest) -> ApiAnswer:
-            try:
-                account = self._authenticate(request, needs_main_key)
-                answer = handler(request, account)
-                return answer if isinstance(answer, ApiAnswer) else await answer
-            except Refusal as refusal:
-                return refusal.answer()
-
-        return guarded
-
-    def _authenticate(self, request: ApiRequest, needs_main_key: bool) -> TwilioAccount:
-        user, password = _credentials(request.headers.get("Authorization", ""))
-        owner, is_main = self._owner(user, password)
-        if owner is None or (needs_main_key and not is_main):
-            raise Refusal(20003, "Authenticate")
-        if owner.status != "active":
-            raise Refusal(20005, "Account not active", 403)
-        if owner.sid != request.parts["account"]:
-            raise Refusal(20404, f"The requested resource {request.path} was not found")
-        return owner
-
-    def _owner(self, user: str, password: str) -> tuple[TwilioAccount | None, bool]:
-        for account in self._face.accounts.values():
-            secret, is_main = account.api_keys.get(user, ("", False))
-            if user == account.sid and hmac.compare_digest(password.encode(), account.auth_token.encode()):
-                return account, True
-            if secret and hmac.compare_digest(password.encode(), secret.encode()):
-                return account, is_main
-        return None, False
 
     # -- calls
 
@@ -222,7 +168,7 @@ class Rest:
     def _call(self, request: ApiRequest, account: TwilioAccount) -> TwilioCall:
         call = self._face.calls.get(request.parts["call"])
         if call is None or call.account is not account:
-            raise Refusal(20404, f"The requested resource {request.path} was not found")
+            raise not_found(request.path)
         return call
 
     # -- recordings
@@ -308,57 +254,8 @@ class Rest:
     def _recording(self, request: ApiRequest, account: TwilioAccount) -> Recording:
         recording = self._face.recordings.get(request.parts["recording"])
         if recording is None or recording.is_deleted or recording.call.account is not account:
-            raise Refusal(20404, f"The requested resource {request.path} was not found")
+            raise not_found(request.path)
         return recording
-
-    # -- account and numbers
-
-    def _fetch_account(self, _request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        return json_answer(account_json(account))
-
-    def _balance(self, _request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        return json_answer(balance_json(account))
-
-    def _list_numbers(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        given = Fields(request.query_pairs(), {}, (*NUMBER_FILTERS, *PAGING)).given()
-        shown = [number for number in account.numbers.values() if _is_wanted_number(number, given)]
-        page = page_json(
-            request, "incoming_phone_numbers", shown, lambda number: number_json(account, number)
-        )
-        return json_answer(page)
-
-    def _fetch_number(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        return json_answer(number_json(account, self._number(request, account)))
-
-    def _update_number(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        number = self._number(request, account)
-        fields = Fields(form_of(request), NUMBER_RULES)
-        fields.check()
-        changes = _number_changes(fields.given())
-        settings = {**number.settings, **changes}
-        if settings["voice_fallback_url"] and not settings["voice_url"]:
-            raise Refusal(21405, "A fallback URL needs a voice URL")
-        number.settings = settings
-        number.updated_at = self._face.core.clock.now()
-        return json_answer(number_json(account, number))
-
-    def _release_number(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        account.release(self._number(request, account))
-        return ApiAnswer(status=204, content_type=None)
-
-    def _list_caller_ids(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
-        given = Fields(request.query_pairs(), {}, ("PhoneNumber", "FriendlyName", *PAGING)).given()
-        shown = [number for number in account.caller_ids if given.get("PhoneNumber") in (None, number)]
-        page = page_json(
-            request, "outgoing_caller_ids", shown, lambda number: caller_id_json(account, number)
-        )
-        return json_answer(page)
-
-    def _number(self, request: ApiRequest, account: TwilioAccount) -> TwilioNumber:
-        number = account.numbers.get(request.parts["number"])
-        if number is None:
-            raise Refusal(20404, f"The requested resource {request.path} was not found")
-        return number
 
 
 def _call_answer(call: TwilioCall) -> ApiAnswer:
@@ -369,40 +266,6 @@ def _of_call(call: TwilioCall, recording: Recording) -> Recording:
     if recording.call is not call:
         raise Refusal(20404, "The recording is not one of this call")
     return recording
-
-
-def _credentials(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return user, password
-
-
-def _number_changes(given: dict[str, str]) -> dict[str, str | bool | None]:
-    """The settings to change. An application and a trunk exclude each other; an empty sid is null."""
-    changes: dict[str, str | bool | None] = {}
-    for name, value in given.items():
-        if name in ("AccountSid", "ApiVersion"):
-            continue
-        is_reference = name.endswith("Sid")
-        changes[snake(name)] = (
-            value == "true" if value in ("true", "false") else value or (None if is_reference else "")
-        )
-    if changes.get("voice_application_sid"):
-        changes["trunk_sid"] = None
-    elif changes.get("trunk_sid"):
-        changes["voice_application_sid"] = None
-    return changes
-
-
-def _is_wanted_number(number: TwilioNumber, given: dict[str, str]) -> bool:
-    pattern = given.get("PhoneNumber", "").lstrip("+").replace("*", "")
-    name = given.get("FriendlyName")
-    return pattern in number.number and name in (None, number.settings["friendly_name"])
 
 
 def _is_wanted(call: TwilioCall, given: dict[str, str]) -> bool:

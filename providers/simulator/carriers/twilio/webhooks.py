@@ -15,7 +15,14 @@ from typing import Final
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from providers.simulator.carriers.base import Core
-from providers.simulator.carriers.twilio.model import API_VERSION, Endpoint, Habits, Recording, TwilioCall
+from providers.simulator.carriers.twilio.model import (
+    API_VERSION,
+    Endpoint,
+    Habits,
+    Recording,
+    TwilioAccount,
+    TwilioCall,
+)
 from providers.simulator.carriers.twilio.signing import signer
 from providers.simulator.delivery import RetryPolicy, Webhook, WebhookAnswer
 from providers.simulator.exchange import Direction
@@ -128,6 +135,21 @@ class Sender:
         self, call: TwilioCall, endpoint: Endpoint, fields: Mapping[str, str], *, hook: str, event: str
     ) -> WebhookAnswer:
         """Sends and awaits the answer; a GET carries the fields in its query."""
+        return await self.send_for(
+            call.account, endpoint, fields, hook=hook, event=event, call_id=call.leg.root.id
+        )
+
+    async def send_for(
+        self,
+        account: TwilioAccount,
+        endpoint: Endpoint,
+        fields: Mapping[str, str],
+        *,
+        hook: str,
+        event: str,
+        call_id: str | None = None,
+    ) -> WebhookAnswer:
+        """The same, of an account; `call_id` is None where it is about no call of the exchange."""
         url, is_get = endpoint.url, endpoint.method == "GET"
         form = urlencode(fields)
         if is_get:
@@ -136,7 +158,7 @@ class Sender:
             provider="twilio",
             hook=hook,
             event=event,
-            call_id=call.leg.root.id,
+            call_id=call_id,
             url=url,
             method=endpoint.method,
             body=form.encode(),
@@ -148,7 +170,7 @@ class Sender:
                 ),
             },
             sign=signer(
-                call.account.auth_token,
+                account.auth_token,
                 shared_key=self._habits.shared_key,
                 writes_port=self._habits.signs_with_port,
             ),
