@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from providers.simulator import Answer, Caller, Simulator
@@ -19,22 +15,17 @@ from providers.simulator.carriers.twilio.checks import (
     UPDATE_RULES,
 )
 from tests.simulator.twilio_customer import Api, Customer
+from tests.simulator.twilio_openapi import API, NOT_CHECKED, load, parameters, problems
 
-SPEC = Path(__file__).parents[2].parent / "shared" / "providers" / "specs" / "twilio_api_v2010.json"
 ACCOUNT = "/2010-04-01/Accounts/{AccountSid}"
 ONLY_IN_NEWER_SDKS = {"RecordingConfigurationId", "Passports"}
 
-pytestmark = pytest.mark.skipif(
-    not SPEC.exists(),
-    reason="NOT CHECKED: Twilio's OpenAPI file is not beside the repository (shared/providers/specs)",
-)
+pytestmark = pytest.mark.skipif(not API.exists(), reason=NOT_CHECKED)
 
 
 @pytest.fixture(scope="module")
 def spec() -> dict[str, Any]:
-    document = json.loads(SPEC.read_text())
-    _as_json_schema(document)
-    return dict(document)
+    return load(API)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +85,7 @@ def test_every_answer_is_valid_and_has_exactly_the_documented_fields(
     assert len(answers) == 18
     for (method, path, status), body in answers.items():
         where = f"/2010-04-01/Accounts/{{Sid}}{path}" if path == ".json" else ACCOUNT + path
-        content = spec["paths"][where][method]["responses"][status]["content"]
-        schema = next(iter(content.values()))["schema"]
-        problems = list(_validator(spec, schema).iter_errors(body))
-        assert not problems, f"{method} {path}: {problems[0].json_path} {problems[0].message}"
+        assert problems(spec, method, where, int(status), body) == []
 
 
 @pytest.mark.parametrize(
@@ -113,34 +101,4 @@ def test_every_answer_is_valid_and_has_exactly_the_documented_fields(
 def test_exactly_the_documented_parameters_are_known(
     spec: dict[str, Any], path: str, rules: set[str]
 ) -> None:
-    body = spec["paths"][ACCOUNT + path]["post"]["requestBody"]["content"][
-        "application/x-www-form-urlencoded"
-    ]
-    assert rules == set(body["schema"]["properties"])
-
-
-def _validator(spec: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Draft7Validator:
-    checker = jsonschema.FormatChecker(formats=())
-    checker.checks("date-time-rfc-2822", raises=(TypeError, ValueError))(
-        lambda value: value is None or parsedate_to_datetime(value) is not None
-    )
-    return jsonschema.Draft7Validator({**schema, "components": spec["components"]}, format_checker=checker)
-
-
-def _as_json_schema(node: Any) -> None:
-    """OpenAPI's `nullable` in JSON Schema's words; every object with properties is closed and whole."""
-    if isinstance(node, list):
-        for item in node:
-            _as_json_schema(item)
-    if not isinstance(node, dict):
-        return
-    if isinstance(node.get("properties"), dict) and node.get("type") == "object":
-        node["additionalProperties"] = False
-        if "capabilities" not in node["properties"] or "sid" in node["properties"]:
-            node.setdefault("required", sorted(node["properties"]))
-    if node.pop("nullable", False) and "type" in node:
-        node["type"] = [node["type"], "null"]
-        if "enum" in node:
-            node["enum"] = [*node["enum"], None]
-    for child in list(node.values()):
-        _as_json_schema(child)
+    assert parameters(spec, ACCOUNT + path) == rules
