@@ -124,6 +124,7 @@ _CAPABILITY_LABELS = {
     "reports_greeting_end": "tells when a greeting is over",
     "dial_idempotency": "ignores a repeated dial",
     "signs_timestamp": "signs the time of a webhook",
+    "signs_url": "signs the address of a webhook",
     "cost_in_webhook": "tells the cost by webhook",
     "finds_by_token": "finds an unknown dial by its token",
     "number_setup": "numbers are set up through its API",
@@ -205,7 +206,7 @@ def _command_part(path: str, command: Any) -> str:
     if inner:
         rows = [(_code(name), each.get_short_help_str(200)) for name, each in inner.items()]
         pieces.append(_table([("command", "what it does"), *rows]))
-    else:
+    if not inner or command.invoke_without_command:
         names = [_argument_name(each) for each in shown if not _is_option(each)]
         pieces.append(f"```text\n{' '.join([path, *names, '[OPTIONS]'])}\n```")
     if shown:

@@ -20,7 +20,7 @@ from gateway import (
     reconciling,
 )
 from gateway.background import Background
-from gateway.errors import NotFound
+from gateway.errors import NotFound, WebhookRejected
 from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
 from gateway.models import (
     DEFAULT_WORKSPACE,
@@ -36,6 +36,7 @@ from gateway.models import (
     Number,
 )
 from gateway.notifying import Handler
+from gateway.refusals import Refusals
 from gateway.services import Services
 from gateway.settings import Settings, load_settings
 from gateway.status import CallStatus, Direction
@@ -58,6 +59,7 @@ class Gateway:
         self.agents = Agents(services)
         self.calls = Calls(services)
         self.background = Background(services)
+        self.refusals = Refusals(services.settings, services.vault, services.clock)
 
     @classmethod
     def open(
@@ -198,7 +200,11 @@ class Gateway:
 
     def receive(self, key: str, hook: Hook, request: WebhookRequest) -> WebhookReply:
         """Take one carrier webhook; see `gateway.receiving.receive`."""
-        return receiving.receive(self.services, key, hook, request)
+        try:
+            return receiving.receive(self.services, key, hook, request)
+        except WebhookRejected as error:
+            self.refusals.note(error, hook, request)
+            raise
 
     def claim_stream(self, token: str) -> dict[str, Any]:
         """Claim a media stream for its agent; see `gateway.claiming.claim_stream`."""

@@ -76,6 +76,39 @@ class WebhookRequest:
         return found[0] if len(found) == 1 else None
 
 
+class Aspect(StrEnum):
+    """What a signature can disagree about; what the signature doctor names."""
+
+    SCHEME = "scheme"
+    HOST = "host"
+    PORT = "port"
+    PATH = "path"
+    QUERY = "query"
+    QUERY_ORDER = "query_order"
+    PARAMETER_ORDER = "parameter_order"
+    ENCODING = "encoding"
+    METHOD = "method"
+    BODY = "body"
+    HEADERS = "headers"
+    CLOCK = "clock"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """What a carrier's adapter can say about a refused webhook.
+
+    With `request`: a guess, proven when that request (judged at the time `at`, None: when it came) verifies. Without:
+    true as it stands, but no proof. `said` and `remedy` are sentences for a person, without anything secret.
+    """
+
+    aspect: Aspect
+    said: str
+    remedy: str
+    request: WebhookRequest | None = field(default=None, repr=False)
+    at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookReply:
     """The HTTP answer to a webhook."""
@@ -346,6 +379,7 @@ class Capabilities:
     reports_greeting_end: bool
     dial_idempotency: bool
     signs_timestamp: bool
+    signs_url: bool
     cost_in_webhook: bool  # else the cost is asked for after the end
     finds_by_token: bool  # an unknown dial is found by its token, not only by numbers and time
     number_setup: bool  # numbers are listed and configured through the API
@@ -408,6 +442,13 @@ class Provider(ABC):
         Raises:
             WebhookRejected: no secret, no signature, a wrong one, too old; see `RejectionReason`.
         """
+
+    def diagnose_webhook(self, request: WebhookRequest) -> Iterator[Clue]:
+        """Yield what only this carrier's adapter can guess about a webhook that was refused; the likeliest first.
+
+        Pure and quick. What every carrier shares (the address, the encoding of the body) the core tries by itself.
+        """
+        yield from ()
 
     @abstractmethod
     def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:

@@ -75,14 +75,14 @@ def receive(services: Services, key: str, hook: Hook, request: WebhookRequest) -
     verified = provider.verify_webhook(request, now)
     found = provider.read_webhook(hook, request)
     for event in found:
-        _check_account(provider, event)
+        check_account(provider, event)
     replay_key = hashlib.sha256(
         credential.id.encode() + b"\0" + hook.value.encode() + b"\0" + verified.canonical
     ).hexdigest()
     return _Receipt(services, credential, provider, hook, request, now).take(found, replay_key)
 
 
-def _check_account(provider: Provider, event: CallEvent) -> None:
+def check_account(provider: Provider, event: CallEvent) -> None:
     """R25: what the body names must be the account that the path key stands for."""
     if event.account_ref and provider.account_ref and event.account_ref != provider.account_ref:
         raise WebhookRejected(RejectionReason.WRONG_ACCOUNT, "the body names another account")

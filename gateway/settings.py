@@ -57,6 +57,8 @@ class Settings:
             port; every other host must be public and speak https.
         rate_limit_per_key: requests that an API key may make, as `600/minute` (second, minute, hour or day).
         rate_limit_failed_auth: refused keys that one address may present, in the same form.
+        record_refused_webhooks: how many refused webhooks are kept for each reason, sealed with the secret key, in
+            `refused-webhooks` next to the key file, for `gateway doctor webhook --last`; 0: none.
         origins: field name -> where its value came from.
     """
 
@@ -84,6 +86,7 @@ class Settings:
     allowed_webhook_hosts: tuple[str, ...] = ()
     rate_limit_per_key: str = "600/minute"
     rate_limit_failed_auth: str = "20/minute"
+    record_refused_webhooks: int = 0
     origins: Mapping[str, str] = field(
         default_factory=lambda: _NOTHING, repr=False, compare=False, hash=False
     )
@@ -107,6 +110,11 @@ class Settings:
         return (
             Path(path).with_name("gateway.key") if kind.startswith("sqlite") and path else Path("gateway.key")
         )
+
+    @property
+    def refused_folder(self) -> Path:
+        """Where refused webhooks are kept, when they are."""
+        return self.key_file.with_name("refused-webhooks")
 
 
 def load_settings(
@@ -401,6 +409,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "allowed_webhook_hosts": _list(_host),
     "rate_limit_per_key": _rate,
     "rate_limit_failed_auth": _rate,
+    "record_refused_webhooks": _number(int, 0, 1000),
 }
 _BY_VARIABLE: Final = tuple(name for name in _PARSERS if name not in ("base_urls", "default_settings"))
 _FILE_KEYS: Final = (*(name for name in _BY_VARIABLE if name not in _ONLY_BY_ARGUMENT_OR_VARIABLE), *_TABLES)

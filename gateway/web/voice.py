@@ -63,12 +63,16 @@ def voice_blueprint(gateway: Gateway) -> Blueprint:
             )
 
     def take(hook: Hook, key: str, token: str | None) -> Response:
-        limit = gateway.settings.max_webhook_bytes
+        try:
+            body = _read_body(gateway.settings.max_webhook_bytes)
+        except WebhookRejected as error:
+            gateway.refusals.note(error, hook)
+            raise
         inbound = WebhookRequest(
             method=request.method,
             url=f"{gateway.settings.public_url or ''}{_raw_target()}",
             headers=tuple(request.headers.items()),
-            body=_read_body(limit),
+            body=body,
             token=token,
         )
         reply = gateway.receive(key, hook, inbound)
@@ -123,7 +127,6 @@ def _plain(status: int, text: str) -> Response:
 
 
 def _rejected(error: WebhookRejected) -> Response:
-    log.warning("webhook refused: %s (%s)", error.reason.value, request.endpoint)
     return _plain(error.http_status, error.reason.value)
 
 

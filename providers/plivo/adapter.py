@@ -41,6 +41,7 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
+    Clue,
     DialOutcome,
     DialQuery,
     DialRequest,
@@ -91,6 +92,7 @@ class PlivoProvider(Provider):
         reports_greeting_end=False,
         dial_idempotency=False,
         signs_timestamp=False,
+        signs_url=True,
         cost_in_webhook=True,
         finds_by_token=False,
         number_setup=True,
@@ -140,6 +142,10 @@ class PlivoProvider(Provider):
         return webhooks.verify(
             request, own_tokens=own, main_tokens=own if is_main else self._tokens("main_auth_token")
         )
+
+    def diagnose_webhook(self, request: WebhookRequest) -> Iterator[Clue]:
+        """Guess at older signatures, a lost nonce, and the tokens of account and sub-account in one another's place."""
+        return webhooks.diagnose(request)
 
     def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
         """Translate a verified webhook."""

@@ -13,14 +13,16 @@ import hashlib
 import hmac
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.adapting import LONG_AGO, StatusRule, unmapped
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import (
+    Aspect,
     CallEvent,
+    Clue,
     Hook,
     StepOutcome,
     StepReport,
@@ -133,6 +135,43 @@ def _signatures(header: str | None) -> list[bytes]:
 
 def _sorted(fields: Mapping[str, list[str]]) -> list[tuple[str, str]]:
     return [(name, value) for name in sorted(fields) for value in sorted(fields[name])]
+
+
+# -- the doctor's guesses ---------------------------------------------------------------------------------------------
+
+
+def diagnose(request: WebhookRequest) -> Iterator[Clue]:
+    """Yield what only Plivo's signatures can be wrong about; see `Provider.diagnose_webhook`."""
+    names = {name.lower() for name, _ in request.headers}
+    has_third = OWN_HEADER.lower() in names or MAIN_HEADER.lower() in names
+    if not has_third and any(name.startswith("x-plivo-signature") for name in names):
+        yield Clue(
+            aspect=Aspect.HEADERS,
+            said="It is signed with an older version of the signature only; version 3 is the one that covers the "
+            "parameters.",
+            remedy="Have the proxy pass every X-Plivo-Signature header; a request of Plivo's voice product has them.",
+        )
+    if has_third and request.header(NONCE_HEADER) is None:
+        said = f"{NONCE_HEADER} is absent, or there more than once."
+        yield Clue(
+            aspect=Aspect.HEADERS, said=said, remedy="Have the proxy pass the carrier's headers unchanged."
+        )
+    yield from _exchanged(request, OWN_HEADER, MAIN_HEADER, "the main account's", "main_auth_token")
+    yield from _exchanged(request, MAIN_HEADER, OWN_HEADER, "the sub-account's", "auth_token")
+
+
+def _exchanged(request: WebhookRequest, to: str, from_: str, whose: str, field: str) -> Iterator[Clue]:
+    """Guess that a token was stored as the other one: the signature of one header fits in the place of the other."""
+    value = request.header(from_)
+    if value is None:
+        return
+    others = tuple(pair for pair in request.headers if pair[0].lower() != to.lower())
+    yield Clue(
+        aspect=Aspect.TOKEN,
+        said=f"The signature in {from_} was made with the token that is stored as another account's.",
+        remedy=f"That token is {whose}: store it as {field} of a credential of the account that owns the number.",
+        request=replace(request, headers=(*others, (to, value))),
+    )
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

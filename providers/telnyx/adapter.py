@@ -46,6 +46,7 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
+    Clue,
     DialOutcome,
     DialQuery,
     DialRequest,
@@ -118,6 +119,7 @@ class TelnyxProvider(Provider):
         reports_greeting_end=True,
         dial_idempotency=True,
         signs_timestamp=True,
+        signs_url=False,
         cost_in_webhook=True,
         finds_by_token=True,
         number_setup=True,
@@ -169,6 +171,10 @@ class TelnyxProvider(Provider):
     def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
         """Check the Ed25519 signature over `timestamp|body` and the age; the URL is not signed."""
         return webhooks.verify(request, self._public_keys, now or datetime.now(UTC))
+
+    def diagnose_webhook(self, request: WebhookRequest) -> Iterator[Clue]:
+        """Guess at the clock, TeXML and webhook API version 1."""
+        return webhooks.diagnose(request)
 
     def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
         """Translate an event. The application is named only when there is a `connection_id` to compare it with."""

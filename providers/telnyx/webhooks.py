@@ -12,9 +12,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.adapting import LONG_AGO, unmapped_word
 from gateway.errors import RejectionReason, WebhookRejected
 from gateway.interface import (
+    Aspect,
     CallEvent,
+    Clue,
     Hook,
     StepOutcome,
     StepReport,
@@ -42,7 +44,7 @@ from gateway.status import (
     MachineVerdict,
     Recording,
 )
-from gateway.wire import JSON, malformed, media_type, parse_json
+from gateway.wire import FORM, JSON, malformed, media_type, parse_json
 from providers.telnyx.calls import NAME, Mark, State, is_call_control_id, is_uuid, read_state, read_time
 from providers.telnyx.vocabulary import (
     ATTESTATION,
@@ -70,6 +72,8 @@ _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
+_LAST_STAMP: Final = 253_402_300_799  # the end of the year 9999, the last that a datetime holds
+_VERSION_REMEDY: Final = "Set webhook_api_version of the Call Control application to 2."
 VERSION_HINT: Final = "an event of webhook API version 1: set webhook_api_version of the application to 2"
 
 
@@ -122,6 +126,34 @@ def _is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+# -- the doctor's guesses ---------------------------------------------------------------------------------------------
+
+
+def diagnose(request: WebhookRequest) -> Iterator[Clue]:
+    """Yield what only Telnyx's signatures can be wrong about; see `Provider.diagnose_webhook`."""
+    stamp = request.header(TIMESTAMP_HEADER) or ""
+    if _TIMESTAMP.fullmatch(stamp) and int(stamp) <= _LAST_STAMP:
+        yield Clue(
+            aspect=Aspect.CLOCK,
+            said="The signature matches, but it was made at another time than the request came.",
+            remedy="Set this machine's clock by NTP; when the clock is right, something kept the request back or sent "
+            "an old one again: it stays refused.",
+            request=request,
+            at=datetime.fromtimestamp(int(stamp), UTC),
+        )
+    kind = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if kind == FORM:
+        yield Clue(
+            aspect=Aspect.BODY,
+            said="The body is a form: it comes from a TeXML application, or not from Telnyx.",
+            remedy="Point the number at a Call Control application with webhook API version 2.",
+        )
+    elif b'"event_type"' in request.body and b'"data"' not in request.body:
+        yield Clue(
+            aspect=Aspect.BODY, said=f"It is {VERSION_HINT.partition(':')[0]}.", remedy=_VERSION_REMEDY
+        )
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

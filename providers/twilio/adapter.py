@@ -35,6 +35,7 @@ from gateway.interface import (
     CallEvent,
     CallSnapshot,
     Capabilities,
+    Clue,
     DialOutcome,
     DialQuery,
     DialRequest,
@@ -101,6 +102,7 @@ class TwilioProvider(TwilioAccount):
         reports_greeting_end=True,
         dial_idempotency=False,
         signs_timestamp=False,
+        signs_url=True,
         cost_in_webhook=False,
         finds_by_token=False,
         number_setup=True,
@@ -164,6 +166,10 @@ class TwilioProvider(TwilioAccount):
     def verify_webhook(self, request: WebhookRequest, now: datetime | None = None) -> Verified:
         """Check the signature; Twilio signs no time, so `now` is not looked at."""
         return webhooks.verify(request, self._keys)
+
+    def diagnose_webhook(self, request: WebhookRequest) -> Iterator[Clue]:
+        """Guess at logins in the URL, a rewritten JSON body, unsorted parameters, shared keys and sub-accounts."""
+        return webhooks.diagnose(request, self.account_ref)
 
     def read_webhook(self, hook: Hook, request: WebhookRequest) -> list[CallEvent]:
         """Translate a verified webhook into one event."""

@@ -15,7 +15,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,7 +23,16 @@ from typing import Any, Final, TypeAlias
 
 from gateway.adapting import StatusRule, unmapped
 from gateway.errors import RejectionReason, WebhookRejected
-from gateway.interface import CallEvent, Hook, StepOutcome, StepReport, Verified, WebhookRequest
+from gateway.interface import (
+    Aspect,
+    CallEvent,
+    Clue,
+    Hook,
+    StepOutcome,
+    StepReport,
+    Verified,
+    WebhookRequest,
+)
 from gateway.numbers import read_party
 from gateway.status import Authority, CallFacts, Duration, Recording
 from gateway.wire import FORM, JSON, malformed, media_type, parse_form, parse_json, parse_query, single
@@ -145,6 +154,82 @@ def _check_body_hash(request: WebhookRequest) -> None:
     made = hashlib.sha256(request.body).hexdigest()
     if not _BODY_HASH.fullmatch(told) or not hmac.compare_digest(told.encode(), made.encode()):
         raise WebhookRejected(RejectionReason.BAD_SIGNATURE, "the body is not the one that was signed")
+
+
+# -- the doctor's guesses ---------------------------------------------------------------------------------------------
+
+
+def diagnose(request: WebhookRequest, account_sid: str) -> Iterator[Clue]:
+    """Yield what only Twilio's signatures can be wrong about; see `Provider.diagnose_webhook`."""
+    if sum(name.lower() == SIGNATURE.lower() for name, _ in request.headers) > 1:
+        said = f"{SIGNATURE} is there more than once"
+        yield Clue(
+            aspect=Aspect.HEADERS, said=said, remedy="Have the proxy pass the carrier's headers unchanged."
+        )
+    yield from _diagnose_login(request)
+    if request.body:
+        yield from _diagnose_body(request)
+    yield from _diagnose_key(request, account_sid)
+
+
+def _diagnose_login(request: WebhookRequest) -> Iterator[Clue]:
+    """A URL with user and password is signed with both; they arrive as a header."""
+    kind, _, login = (request.header("Authorization") or "").partition(" ")
+    origin = _ORIGIN.match(request.url)
+    try:
+        told = base64.b64decode(login, validate=True).decode("utf-8") if kind.lower() == "basic" else ""
+    except ValueError:
+        return
+    if told and origin is not None:
+        url = f"{origin[1]}://{told}@{request.url.partition('://')[2]}"
+        yield Clue(
+            aspect=Aspect.HOST,
+            said="The signature matches an address with a user name and a password in it.",
+            remedy="Enter the address at the carrier without them: the signature is what proves the carrier.",
+            request=replace(request, url=url),
+        )
+
+
+def _diagnose_body(request: WebhookRequest) -> Iterator[Clue]:
+    if "bodySHA256=" in request.url:
+        yield Clue(
+            aspect=Aspect.BODY,
+            said="The signature matches the address, but the body is not the one whose hash stands in the address.",
+            remedy="A proxy or a middleware rewrites the body: have it pass the bytes unchanged.",
+            request=replace(request, method="GET", body=b""),
+        )
+        return
+    try:
+        fields = [field for name, values in parse_form(request.body).items() for field in (name, *values)]
+    except WebhookRejected:
+        return
+    # What a GET signs is its URL, verbatim: so this is the URL with the fields in the order of the body behind it.
+    yield Clue(
+        aspect=Aspect.PARAMETER_ORDER,
+        said="The signature matches the parameters in the order of the body; Twilio signs them sorted by name.",
+        remedy="It was signed by something else than Twilio, a test tool or a relay: have it sort the parameters.",
+        request=replace(request, method="GET", url=request.url + "".join(fields), body=b""),
+    )
+
+
+def _diagnose_key(request: WebhookRequest, account_sid: str) -> Iterator[Clue]:
+    if "key=" in (request.header(SETTINGS) or ""):
+        yield Clue(
+            aspect=Aspect.TOKEN,
+            said=f"It names a shared key in {SETTINGS}.",
+            remedy="Give the credential that key (shared_key_id, shared_key_secret), or remove the webhook rule.",
+        )
+    try:
+        named = _text(_fields(request), "AccountSid")
+    except WebhookRejected:
+        return
+    if is_sid("AC", named) and named != account_sid:
+        yield Clue(
+            aspect=Aspect.TOKEN,
+            said=f"It names the account …{named[-4:]}, the credential is of …{account_sid[-4:]}.",
+            remedy="A sub-account signs with its own auth token: add it as a credential of its own "
+            "(gateway credentials add) and point its numbers at that credential's addresses.",
+        )
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

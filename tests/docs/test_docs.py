@@ -68,6 +68,8 @@ def check_gateway(words: list[str]) -> None:
 
     command: Any = get_command(app)
     while getattr(command, "commands", None):
+        if command.invoke_without_command and (not words or words[0].startswith("-")):
+            break
         name, *words = words
         assert name in command.commands, f"no command {name!r}: there are {sorted(command.commands)}"
         command = command.commands[name]
