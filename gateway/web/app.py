@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import Final
 
@@ -29,6 +30,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_blueprint(api_blueprint(served))
     app.add_url_rule("/healthz", "healthz", lambda: jsonify(status="ok"))
     app.add_url_rule("/readyz", "readyz", lambda: _readiness(served))
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(served))
     return app
 
 
@@ -41,6 +43,17 @@ def _readiness(gateway: Gateway) -> tuple[Response, int]:
     }
     is_ready = checks["database"] == "ok" and checks["disk"] == "ok"
     return jsonify(status="ok" if is_ready else "unready", checks=checks), 200 if is_ready else 503
+
+
+def _metrics(gateway: Gateway) -> Response:
+    """What this process has counted, in Prometheus' text form; each process counts its own."""
+    name = "gateway_webhooks_refused_total"
+    lines = [f"# HELP {name} Webhooks refused since this process started.", f"# TYPE {name} counter"]
+    lines += [
+        f'{name}{{reason="{reason.value}",process="{os.getpid()}"}} {count}'
+        for reason, count in gateway.refusals.counts.items()
+    ]
+    return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _check_database(gateway: Gateway) -> str:

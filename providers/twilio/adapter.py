@@ -9,7 +9,7 @@ Twilio is a document carrier: it asks one of our URLs what to do and gets the in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final

@@ -319,3 +319,28 @@ class Commands:
         if self._server is not None:
             self._server.terminate()
             self._server.wait(40)
+
+
+def test_the_refused_webhook_of_the_page_for_inbound_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file, signed as the page says, and the doctor's words about it."""
+    from twilio.request_validator import RequestValidator
+
+    from tests.clikit import SECRET, TWILIO, Cli
+
+    page = ROOT / "docs/inbound.md"
+    [written] = blocks(page, "json")
+    [shown] = [block.text for block in blocks(page, "text") if block.text.startswith("✗")]
+    monkeypatch.chdir(tmp_path)
+    cli = Cli(tmp_path, {"GATEWAY_PUBLIC_URL": "https://voice.example.com"})
+    cli.ok("credentials", "add", "twilio", *TWILIO)
+    key = cli.run("credentials", "list", "--json").document["data"][0]["key"]
+    refused = json.loads(written.text.replace("KEY", key))
+    fields = {"CallSid": "CA" + "0" * 31 + "1", "CallStatus": "ringing", "To": "+14155550100"}
+    signature = RequestValidator(SECRET).compute_signature(refused["url"], fields)
+    refused["headers"]["X-Twilio-Signature"] = signature
+    Path("refused.json").write_text(json.dumps(refused))
+    said = cli.run("doctor", "webhook", "refused.json")
+    assert (said.code, said.err) == (1, "")
+    assert said.out.partition("\n")[2] == shown
