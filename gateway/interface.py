@@ -301,13 +301,17 @@ class CallSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialQuery:
-    """What to look for at the carrier after a dial whose outcome is unknown. Window: inclusive, aware UTC."""
+    """What to look for at the carrier after a dial whose outcome is unknown. Window: inclusive, aware UTC.
+
+    `trunk_ref`: the dial's, because a carrier may file a call by such a link under another address.
+    """
 
     to: str = field(repr=False)
     caller_id: str = field(repr=False)
     attempt_token: str = field(repr=False)
     created_from: datetime
     created_until: datetime
+    trunk_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -579,7 +583,10 @@ class Provider(ABC):
         raise self._unsupported("number set-up")
 
     def is_ours(self, number: CarrierNumber, setup: NumberSetup) -> bool:
-        """True when inbound calls of the number go where `setup` says. Pure."""
+        """True when the number leads inbound calls to where `setup` says, whatever the rest of its settings. Pure.
+
+        It says whose the number is now (restore it? take it over?); `differences` says whether all is as we set it.
+        """
         raise self._unsupported("number set-up")
 
     def differences(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,9 +28,7 @@ from gateway.adapting import (
     check_names,
     open_transport,
     read_recording,
-    unread_account,
 )
-from gateway.byoc import CarrierNumber
 from gateway.errors import (
     NotFound,
     ProviderError,
@@ -42,7 +40,6 @@ from gateway.errors import (
 )
 from gateway.instructions import Instruction
 from gateway.interface import (
-    AccountInfo,
     CallEvent,
     CallSnapshot,
     Capabilities,
@@ -55,7 +52,6 @@ from gateway.interface import (
     Hook,
     LegRef,
     LiveCall,
-    Provider,
     RecordingStream,
     Verified,
     WebhookReply,
@@ -64,7 +60,8 @@ from gateway.interface import (
 from gateway.outcomes import RequestFailed
 from gateway.transport import Transport, stream_get
 from providers.telnyx import calls, instructions, numbers, webhooks
-from providers.telnyx.client import HOST, Answer, dial_outcome, is_gone, open_client, send, translated
+from providers.telnyx.account import TelnyxAccount
+from providers.telnyx.client import HOST, dial_outcome, is_gone, open_client, send, translated
 from providers.telnyx.instructions import Command
 
 if TYPE_CHECKING:
@@ -100,7 +97,7 @@ _METHODS: Final[Mapping[str, str]] = {
 }
 
 
-class TelnyxProvider(Provider):
+class TelnyxProvider(TelnyxAccount):
     """One Telnyx account, and the Call Control application that `connection_id` names.
 
     Secrets: `api_key`; `public_key`, the account's webhook key as the portal shows it, several during a change
@@ -123,6 +120,11 @@ class TelnyxProvider(Provider):
         cost_in_webhook=True,
         finds_by_token=True,
         number_setup=True,
+        application_setting="connection_id",
+        has_applications=True,
+        number_search=True,
+        caller_id_verification=True,
+        sip_setup=True,
         notes=(
             "No ringing event: a call counts as ringing once its leg is created.",
             "Repeats of a dial are ignored for 60 s; what the repeat is answered is unconfirmed, so none is sent.",
@@ -132,7 +134,9 @@ class TelnyxProvider(Provider):
             "A message taken ends at the hang-up or its maximum length: stopping on silence is billed by Telnyx.",
             "A spoken text has at most 3000 characters.",
             "Recording links live for minutes: the audio is fetched by its id.",
-            "A new application sends webhooks of version 1: set webhook_api_version to 2.",
+            "A new application sends webhooks of version 1: set-up makes it version 2.",
+            "An outbound voice profile is never made by us, because it decides what is billed.",
+            "A SIP sub-domain takes calls from anyone who knows its name.",
         ),
     )
 
@@ -247,33 +251,6 @@ class TelnyxProvider(Provider):
                 raise NotFound("recording", recording_ref)
             raise ProviderUnavailable("no audio", provider=self.name, http_status=answer.status)
 
-    # -- the account --------------------------------------------------------------------------------------------------
-
-    def check_account(self) -> AccountInfo:
-        """Read the balance; a key without billing rights reads one number instead."""
-        client = self._client()
-        try:
-            body = self._ask(lambda: client.balance.with_raw_response.retrieve())
-        except RequestRefused as exc:
-            if exc.http_status != 403:
-                raise
-            self._ask(lambda: client.phone_numbers.with_raw_response.list(page_size=1))
-            return unread_account(self.account_ref)
-        data = calls.read_data(body)
-        if not data:
-            raise ProviderUnavailable("an answer without an account", provider=self.name)
-        return numbers.read_account(data, self.account_ref)
-
-    def list_numbers(self) -> Iterator[CarrierNumber]:
-        """Yield every number; one whose status is not `active` has no voice."""
-        client = self._client()
-        pages = self._numbered(
-            lambda page: client.phone_numbers.with_raw_response.list(
-                page_number=page, page_size=numbers.PAGE_SIZE
-            )
-        )
-        return (number for item in pages if (number := numbers.read_number(item)) is not None)
-
     # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Telnyx:
@@ -281,11 +258,6 @@ class TelnyxProvider(Provider):
             if self._sdk is None:
                 self._sdk = open_client(self._secrets, self._transport, self._base_url)
             return self._sdk
-
-    def _ask(self, request: Callable[[], Answer]) -> bytes:
-        """Return the body of a 2xx answer, or raise ProviderError."""
-        with translated():
-            return send(request)
 
     def _perform(self, control_id: str, command: Command) -> bool:
         """Send one command, and what it says to do when it is refused; False when the call is over."""
@@ -322,11 +294,8 @@ class TelnyxProvider(Provider):
     def _recorded_events(self, leg_id: str) -> Iterator[CallEvent]:
         """Yield the events of a leg that webhooks were made of."""
         client = self._client()
-        items = self._numbered(
-            lambda page: client.call_events.with_raw_response.list(
-                filter={"leg_id": leg_id, "type": "webhook"}, page_number=page, page_size=numbers.PAGE_SIZE
-            )
-        )
+        asked: Any = {"leg_id": leg_id, "type": "webhook"}
+        items = self._items(partial(client.call_events.with_raw_response.list, filter=asked))
         for data in map(calls.event_data, items):
             if data is not None and (event := _read_recorded(data)) is not None:
                 yield self._bound(event)
@@ -351,20 +320,15 @@ class TelnyxProvider(Provider):
     def _started_calls(self, connection_id: str, query: DialQuery) -> Iterator[FoundCall | None]:
         """Yield the calls between the two numbers whose start Telnyx recorded since the dial."""
         client = self._client()
-        items = self._numbered(
-            lambda page: client.call_events.with_raw_response.list(
-                filter={
-                    "connection_id": connection_id,
-                    "from": query.caller_id,
-                    "to": query.to,
-                    "name": "call.initiated",
-                    "type": "webhook",
-                    "occurred_at": {"gte": query.created_from.isoformat()},
-                },
-                page_number=page,
-                page_size=numbers.PAGE_SIZE,
-            )
-        )
+        asked: Any = {
+            "connection_id": connection_id,
+            "from": query.caller_id,
+            "to": calls.dialed_address(query.to, query.trunk_ref),
+            "name": "call.initiated",
+            "type": "webhook",
+            "occurred_at": {"gte": query.created_from.isoformat()},
+        }
+        items = self._items(partial(client.call_events.with_raw_response.list, filter=asked))
         for item in items:
             yield calls.read_initiated_call(
                 item, query.attempt_token, query.created_from, query.created_until
@@ -380,22 +344,6 @@ class TelnyxProvider(Provider):
         except ProviderError:
             return False
         return True
-
-    def _numbered(self, ask: Callable[[int], Answer]) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list with page numbers, to its end."""
-        page, more = 1, True
-        while more:
-            document = self._ask_list(partial(ask, page))
-            items = numbers.items_of(document)
-            yield from items
-            more = bool(items) and numbers.has_next_page(document, page, len(items))
-            page += 1
-
-    def _ask_list(self, request: Callable[[], Answer]) -> dict[str, Any]:
-        document = calls.read_document(self._ask(request))
-        if not isinstance(document.get("data"), list):
-            raise ProviderUnavailable("a list without items", provider=self.name)
-        return document
 
     def _download_link(self, recording_ref: str) -> str:
         """Return a fresh link to the audio. A `leg:` reference names the leg instead of the recording."""

@@ -41,6 +41,7 @@ MAX_DURATION_S: Final = Range(low=30, high=14_400)
 
 # An opaque token: "v3:" and URL-safe base64 today, older ones without the prefix, padded, or a UUID.
 _CALL_CONTROL_ID = re.compile(r"(?:v[0-9]{1,2}:)?[A-Za-z0-9_-]{8,200}={0,2}", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?::[0-9]{1,5})?", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -159,6 +160,8 @@ def check_dial(request: DialRequest, connection_id: str | None) -> None:
         ConfigurationError: no `connection_id`: nothing can be dialed. ValidationError: names the field and the range.
     """
     require_connection(connection_id)
+    if request.trunk_ref is not None and _HOST.fullmatch(request.trunk_ref) is None:
+        raise ValidationError("trunk", "give the SIP carrier's host, with a port if it is not 5060")
     check_limits(NAME, request, join_timeout_s=JOIN_TIMEOUT_S, max_duration_s=MAX_DURATION_S)
     taken = sorted(_OURS & request.extra.keys())
     if taken:
@@ -180,7 +183,7 @@ def dial_params(request: DialRequest, connection_id: str) -> dict[str, Any]:
     state = State(mark=Mark.DIAL, attempt_token=request.attempt_token)
     params: dict[str, Any] = {
         "connection_id": connection_id,
-        "to": request.to,
+        "to": dialed_address(request.to, request.trunk_ref),
         "from_": request.caller_id,
         "timeout_secs": request.join_timeout_s,
         "retry_on_timeout": False,  # else further routes are tried and it rings longer than asked
@@ -196,6 +199,14 @@ def dial_params(request: DialRequest, connection_id: str) -> dict[str, Any]:
     if request.record:
         params |= {"record": "record-from-answer", "record_channels": "dual", "record_format": "mp3"}
     return params
+
+
+def dialed_address(to: str, trunk_ref: str | None) -> str:
+    """Return what Telnyx dials: the number, or its SIP address at another carrier's host.
+
+    Whether a SIP address needs an outbound voice profile is unconfirmed.
+    """
+    return to if trunk_ref is None else f"sip:{to}@{trunk_ref}"
 
 
 def answer_params(state: State) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""A link to another SIP carrier: a SIP sub-domain of the Call Control application in, a SIP address out. Pure.
+
+Source: OpenAPI document of Telnyx (https://github.com/team-telnyx/openapi, `openapi/spec3.yml`, schema
+CallControlApplicationInbound: `sip_subdomain`, `sip_subdomain_receive_settings`), read 2026-11.
+
+A foreign carrier is none of the account's connections, so the sub-domain must take calls from anyone; it knows neither
+addresses nor a login to limit that to. A connection of the account's own (`/ip_connections`, `/fqdn_connections`) would
+not bring its inbound calls to the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.adapting import check_link, differing
+from gateway.byoc import CarrierApplication, Difference, Place, SipRequest, SipTrunk
+from gateway.errors import UnsupportedFeature, ValidationError
+from providers.telnyx.applications import whole
+from providers.telnyx.calls import NAME
+
+_ANYONE: Final = "from_anyone"
+
+
+def check_request(request: SipRequest) -> str:
+    """Return the application's id, or refuse what Telnyx has no way to do.
+
+    Raises:
+        ValidationError, UnsupportedFeature.
+    """
+    check_link(request)
+    if request.carrier_ips or request.username is not None:
+        raise UnsupportedFeature(
+            NAME,
+            "limiting a SIP sub-domain to addresses or a login",
+            "leave both out, and choose a name that is hard to guess: the sub-domain takes calls from anyone",
+        )
+    if not request.application_ref:
+        raise ValidationError(
+            "application", "assign a number or set up the credential first: telnyx needs its application"
+        )
+    return request.application_ref
+
+
+def subdomain_of(application: CarrierApplication, request: SipRequest) -> str:
+    """Return the sub-domain that the application has, else the one that it is to get: there is one an application."""
+    inbound = application.settings.get("inbound")
+    held = inbound.get("sip_subdomain") if isinstance(inbound, Mapping) else None
+    return held if isinstance(held, str) and held else request.name.lower()
+
+
+def inbound_settings(application: CarrierApplication, request: SipRequest) -> dict[str, Any]:
+    """Return the application's `inbound`, whole, with the sub-domain open to foreign carriers."""
+    return {
+        **whole(application.settings.get("inbound")),
+        "sip_subdomain": subdomain_of(application, request),
+        "sip_subdomain_receive_settings": _ANYONE,
+    }
+
+
+def differences(application: CarrierApplication, request: SipRequest) -> tuple[Difference, ...]:
+    """Compare the application's inbound settings with what the link needs."""
+    inbound = whole(application.settings.get("inbound"))
+    wanted = {
+        "sip_subdomain": request.refs.get("sip_subdomain") or request.name.lower(),
+        "sip_subdomain_receive_settings": _ANYONE,
+    }
+    return differing(Place.LINK, wanted, inbound)
+
+
+def read_link(application: CarrierApplication, request: SipRequest) -> SipTrunk:
+    """Return the link as it stands on the application, with what the person enters at the own carrier."""
+    subdomain = subdomain_of(application, request)
+    host = f"{subdomain}.sip.telnyx.com"
+    lines = [(f"Route {number} to", f"sip:{number}@{host}") for number in request.numbers]
+    lines = lines or [("Route each number to", f"sip:+<number>@{host}")]
+    lines += [
+        ("Transport", "UDP or TCP, port 5060 (no TLS on sub-domains)"),
+        ("Take care", "the sub-domain takes calls from anyone who knows its name"),
+    ]
+    if request.carrier_host is not None:
+        lines.append(("Telnyx sends calls to", f"sip:+<number>@{request.carrier_host}"))
+        lines.append(("Accept calls from", "Telnyx's signaling addresses: https://sip.telnyx.com"))
+    return SipTrunk(
+        refs={"sip_subdomain": subdomain}, trunk_ref=request.carrier_host, instructions=tuple(lines)
+    )
