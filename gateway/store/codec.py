@@ -45,6 +45,7 @@ Read = Callable[[Any], Any]
 MAX_TEXT: Final = 20_000
 MAX_DEPTH: Final = 32
 _MAX_INT_BITS: Final = 4096
+_WRONG: Final = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, ValidationError)
 _REPLACEMENT: Final = "\ufffd"
 _BAD: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 
@@ -111,7 +112,10 @@ def read_value(kind: type[T], text: str) -> T:
         SchemaMismatch: the text is not one: a newer gateway wrote it, or the database is damaged.
     """
     read: Callable[[Any], T] = _reader(cast("Hashable", kind))
-    return _guarded(kind.__name__, lambda: read(json.loads(text)))
+    try:
+        return read(json.loads(text))
+    except _WRONG:
+        raise _unreadable(kind.__name__) from None
 
 
 def write_facts(facts: CallFacts) -> str:
@@ -251,28 +255,38 @@ def _reader(kind: Hashable) -> Read:
     """Return the function that reads one JSON value as `kind`."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _object_reader(kind)
-    if isinstance(kind, type) and issubclass(kind, (StrEnum, Decimal)):
-        return kind
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return {member.value: member for member in kind}.__getitem__  # half the time of a call of the enum
+    if kind is Decimal:
+        return Decimal
     if kind is datetime:
         return datetime.fromisoformat
     if get_origin(kind) in (Union, types.UnionType):
         return _optional_reader(kind)
     if get_origin(kind) is tuple:
         read = _reader(get_args(kind)[0])
-        return lambda items: tuple(read(item) for item in items)
-    return lambda value: value
+        return lambda items: tuple(map(read, items))
+    return _same
 
 
 def _object_reader(kind: type[Any]) -> Read:
     hints = get_type_hints(kind)
     readers = {f.name: _reader(hints[f.name]) for f in dataclasses.fields(kind)}
-    return lambda value: kind(**{name: readers[name](v) for name, v in value.items() if name in readers})
+
+    def read(value: Any) -> Any:
+        return kind(**{name: readers[name](item) for name, item in value.items() if name in readers})
+
+    return read
 
 
 def _optional_reader(kind: Any) -> Read:
     (inner,) = (arg for arg in get_args(kind) if arg is not types.NoneType)
     read = _reader(inner)
-    return lambda value: None if value is None else read(value)
+    return read if read is _same else lambda value: None if value is None else read(value)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _write_time(value: datetime) -> str:
@@ -288,7 +302,7 @@ def _dumps(value: Any) -> str:
 def _guarded(name: str, read: Callable[[], T]) -> T:
     try:
         return read()
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, ValidationError):
+    except _WRONG:
         raise _unreadable(name) from None
 
 
