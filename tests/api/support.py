@@ -69,6 +69,9 @@ class StubCarrier:
     def open(self, *_: Any, **__: Any) -> Any:
         return self
 
+    def prepare(self) -> None:
+        """There is no library to load."""
+
     def check_dial(self, request: DialRequest) -> None:
         """Take everything."""
 
