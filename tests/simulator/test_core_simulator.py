@@ -226,3 +226,11 @@ def test_a_number_is_changed_and_removed_behind_the_customers_back() -> None:
         sim.remove_number(account, "+14155550100")
         with pytest.raises(UnknownNumber):
             sim.ring("+14155550100", "+12125550123")
+
+
+def test_what_a_carrier_does_not_play_says_so() -> None:
+    with (
+        Simulator() as sim,
+        pytest.raises(NotImplementedError, match="twilio does not play verification codes"),
+    ):
+        sim.sent_code(sim.add_account("twilio"), "+14155550100")

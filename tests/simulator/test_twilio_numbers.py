@@ -214,6 +214,19 @@ def test_an_emergency_address_is_registered_and_shown(sim: Simulator, account: A
     assert api("GET", number_path(api))[1]["emergency_address_sid"] is None
 
 
+def test_a_number_moves_between_a_main_account_and_its_sub_accounts_only(
+    sim: Simulator, account: Account, api: Api
+) -> None:
+    sub, stranger = sim.add_sub_account(account, "Branch"), sim.add_account("twilio")
+    path = number_path(api)
+    assert code_of(api("POST", path, [("AccountSid", stranger.account_ref)])) == (404, 20404)
+    moved = api("POST", path, [("AccountSid", sub.account_ref)])[1]
+    assert moved["account_sid"] == sub.account_ref
+    assert code_of(api("GET", path)) == (404, 20404)
+    assert sim.number_settings(sub, OURS)["sid"] == moved["sid"]
+    assert sim.ring(OURS, THEIRS).account_ref == sub.account_ref
+
+
 @pytest.mark.parametrize(
     ("name", "prefix", "code"), [("VoiceApplicationSid", "AP", 21218), ("TrunkSid", "TK", 20001)]
 )

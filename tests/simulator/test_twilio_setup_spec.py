@@ -154,6 +154,7 @@ def test_every_answer_is_valid_and_has_exactly_the_documented_fields(specs: list
 
         ask("GET", "/v1/DialingPermissions/Countries", query="?PageSize=1000")
         ask("GET", "/v1/DialingPermissions/Countries/{country}", {"country": "GB"})
+        ask("GET", "/v1/DialingPermissions/Countries/{country}/HighRiskSpecialPrefixes", {"country": "GB"})
         ask("GET", "/v1/Settings")
         ask("POST", "/v1/Settings", DialingPermissionsInheritance="true")
         sub = ask("POST", f"{ROOT}.json", FriendlyName="Branch")["sid"]
@@ -162,7 +163,7 @@ def test_every_answer_is_valid_and_has_exactly_the_documented_fields(specs: list
         for collection in reversed(COLLECTIONS):
             parts = {"sid": made[collection.key], "parent": made.get(collection.parent_key or "", "")}
             ask("DELETE", paths_of(collection)[1], parts)
-    assert checked == 5 * len(COLLECTIONS) + 35
+    assert checked == 5 * len(COLLECTIONS) + 36
 
 
 def test_an_invented_and_a_missing_field_are_found(specs: list[dict[str, Any]]) -> None:

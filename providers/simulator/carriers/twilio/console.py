@@ -152,6 +152,7 @@ class Console(CarrierFace):
     ) -> TwilioNumber:
         """Buys a number out of the inventory."""
         del self.inventory[offer.number]
+        settings["address_requirements"] = "any" if offer.needs_address else "none"
         return self._hold(owner, offer.number, offer.kind, offer.voice, settings)
 
     def _hold(

@@ -55,6 +55,7 @@ NUMBERS: Final = f"{ACCOUNT}/IncomingPhoneNumbers"
 AVAILABLE: Final = f"{ACCOUNT}/AvailablePhoneNumbers"
 CALLER_IDS: Final = f"{ACCOUNT}/OutgoingCallerIds"
 COUNTRIES: Final = "/v1/DialingPermissions/Countries"
+PREFIXES: Final = f"{COUNTRIES}/{{country}}/HighRiskSpecialPrefixes"
 NUMBER_FILTERS: Final = ("Beta", "FriendlyName", "PhoneNumber", "Origin")
 PERMISSION_FILTERS: Final = {
     "LowRiskNumbersEnabled": "low_risk_numbers_enabled",
@@ -112,6 +113,7 @@ class Numbers:
             Route("DELETE", caller_id, "caller_ids", guard(self._delete_caller_id)),
             Route("GET", COUNTRIES, "account", guard(self._list_permissions)),
             Route("GET", f"{COUNTRIES}/{{country}}", "account", guard(self._fetch_permission)),
+            Route("GET", PREFIXES, "account", guard(self._list_prefixes)),
             Route("GET", "/v1/Settings", "account", guard(self._settings)),
             Route("POST", "/v1/Settings", "account", guard(self._change_settings)),
         )
@@ -187,9 +189,20 @@ class Numbers:
         number = self._number(request, account)
         fields = Fields(form_of(request), NUMBER_RULES)
         fields.check()
+        holder = self._new_holder(account, fields.get("AccountSid"))
         number.settings = _changed(account, number.settings, fields.given())
         number.updated_at = self._face.core.clock.now()
-        return json_answer(number_json(account, number))
+        if holder is not account:
+            account.release(number)
+            holder.hold(number)
+        return json_answer(number_json(holder, number))
+
+    def _new_holder(self, account: TwilioAccount, account_sid: str | None) -> TwilioAccount:
+        """A number moves between a main account and its sub-accounts only."""
+        holder = self._face.accounts.get(account_sid or account.sid)
+        if holder is None or (holder.parent or holder) is not (account.parent or account):
+            raise Refusal(20404, "The number cannot be moved to that account")
+        return holder
 
     def _release_number(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
         account.release(self._number(request, account))
@@ -350,6 +363,13 @@ class Numbers:
     def _fetch_permission(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
         return json_answer(self._permission(account, permission_of(_country(request))))
 
+    def _list_prefixes(self, request: ApiRequest, _account: TwilioAccount) -> ApiAnswer:
+        """The simulated numbering plans have none."""
+        _country(request)
+        Fields(request.query_pairs(), {}, PAGING)
+        base_url = self._face.core.base_url("twilio")
+        return json_answer(v1_page_json(request, "content", [], dict, base_url))
+
     def _permission(self, account: TwilioAccount, country: str) -> dict[str, Any]:
         source = account.parent if account.parent and account.inherits_permissions else account
         url = f"{self._face.core.base_url('twilio')}{COUNTRIES}/{country}"
@@ -403,8 +423,9 @@ def _changed(
     changed = settings | changes
     if changed["voice_fallback_url"] and not changed["voice_url"]:
         raise Refusal(21405, "A fallback URL needs a voice URL")
-    has_address = changed["emergency_status"] == "Active" and changed["emergency_address_sid"]
-    changed["emergency_address_status"] = "registered" if has_address else "unregistered"
+    if changes.keys() & {"emergency_status", "emergency_address_sid"}:
+        has_address = changed["emergency_status"] == "Active" and changed["emergency_address_sid"]
+        changed["emergency_address_status"] = "registered" if has_address else "unregistered"
     return changed
 
 
