@@ -156,7 +156,7 @@ class Agent:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not 1 <= len(self.id) <= 200 or not self.id.isprintable():
-            raise ValidationError("agent id", "give 1 to 200 printable characters")
+            raise ValidationError("agent_id", "give 1 to 200 printable characters")
         limit = self.max_concurrent_calls
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ValidationError("max_concurrent_calls", "give at least 1, or nothing for no limit")
@@ -360,13 +360,13 @@ class EventRecord:
 class Scope(StrEnum):
     """What an API key may do."""
 
-    CALLS_READ = "calls:read"
-    CALLS_WRITE = "calls:write"
-    NUMBERS_READ = "numbers:read"
-    NUMBERS_WRITE = "numbers:write"
-    NUMBERS_BUY = "numbers:buy"
-    CREDENTIALS_WRITE = "credentials:write"
-    ADMIN = "admin"  # everything, keys and webhook endpoints too
+    CALLS_READ = "calls:read"  # read calls, recordings, transcripts, statistics and agents
+    CALLS_WRITE = "calls:write"  # place, change, end and delete calls
+    NUMBERS_READ = "numbers:read"  # read accounts and numbers
+    NUMBERS_WRITE = "numbers:write"  # set numbers up at the carrier
+    NUMBERS_BUY = "numbers:buy"  # buy and release numbers: costs money
+    CREDENTIALS_WRITE = "credentials:write"  # add and remove carrier accounts
+    ADMIN = "admin"  # everything, agents and webhook endpoints too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

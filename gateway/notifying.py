@@ -24,15 +24,13 @@ log = logging.getLogger(__name__)
 class EventType(StrEnum):
     """What can happen to a call, as the embedding program hears it."""
 
-    RINGING = "call.ringing"
-    ANSWERED = "call.answered"
-    ENDED = "call.ended"  # completed, busy, no_answer, voicemail, cancelled
-    FAILED = "call.failed"  # failed
-    RECORDING_READY = "call.recording_ready"
+    RINGING = "call.ringing"  # the phone rings
+    ANSWERED = "call.answered"  # somebody, or a machine, took the call
+    ENDED = "call.ended"  # it is over: completed, busy, no_answer, voicemail or cancelled
+    FAILED = "call.failed"  # it is over, and failed
+    RECORDING_READY = "call.recording_ready"  # there is a recording to hear
     ANALYZED = "call.analyzed"  # the call engine handed in what it found out
-    NUMBER_DRIFTED = (
-        "number.drifted"  # a number's settings at the carrier are no longer ours; only to the outside
-    )
+    NUMBER_DRIFTED = "number.drifted"  # its settings at the carrier are no longer ours; only to the outside
     UPDATED = "call.updated"  # anything else that changed: cost, machine verdict, a corrected end, context
 
 

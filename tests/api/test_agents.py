@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -33,6 +34,22 @@ def test_an_agent_is_put_whole_and_shown_as_it_was_put(site: Site, client: Clien
     assert client.get("/agents/night").json == answer.json
     assert client.put("/agents/night", json=answer.json).json == answer.json
     assert [each["id"] for each in client.get("/agents").json["data"]] == ["desk", "night"]
+
+
+@pytest.mark.parametrize("ident", ["/a", "a//b", "a/", "..", "a?b", "%2F", "Zoë"])
+def test_an_id_may_have_any_printable_character(client: Client, ident: str) -> None:
+    path = f"/agents/{quote(ident, safe='')}"
+    assert error_of(client.get(path)) == (404, "not_found")
+    assert client.put(path, json={"connect": STREAM}).json["id"] == ident
+    assert client.get(path).json["id"] == ident
+    assert client.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize("ident", ["a\nb", "a\n", "\n", "/\n", "\u2028"])
+def test_an_id_that_breaks_a_line_is_nobodys(client: Client, ident: str) -> None:
+    path = f"/agents/{quote(ident, safe='')}"
+    assert error_of(client.get(path)) == error_of(client.delete(path)) == (404, "not_found")
+    assert "agent_id" in fields_of(client.put(path, json={"connect": STREAM}))
 
 
 def test_what_is_left_out_goes_back_to_its_default(site: Site, client: Client) -> None:

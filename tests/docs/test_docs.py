@@ -16,7 +16,7 @@ from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links, name_of
 
 # Words that a console line may begin with besides `gateway` and `make`; these are not ours to check.
 OTHER_PROGRAMS = {"export", "pip", "python", "sqlite3", "git", "gunicorn", "nginx"}
-LANGUAGES = {"", "console", "json", "nginx", "python", "text", "toml"}
+LANGUAGES = {"", "bash", "console", "json", "nginx", "python", "text", "toml"}
 
 
 def all_blocks(language: str) -> list[Any]:

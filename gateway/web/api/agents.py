@@ -59,7 +59,7 @@ def add_agents(api: Api) -> None:
         """Delete an agent to which no number is assigned."""
         gateway.agents.remove(path.id, workspace_id=key.workspace_id)
 
-    one = "/agents/<path:id>"
+    one = f"/agents/{api.rest('id')}"
     api.add("GET", "/agents", list_agents, scope=Scope.CALLS_READ, answer=schemas.AgentList, tag=_TAG)
     api.add("GET", one, get_agent, scope=Scope.CALLS_READ, answer=schemas.Agent, tag=_TAG)
     api.add("PUT", one, put_agent, scope=Scope.ADMIN, answer=schemas.Agent, tag=_TAG)

@@ -47,6 +47,23 @@ CODES: Final[Mapping[int, str]] = {
     502: "provider_error",
     503: "unavailable",
 }
+MEANINGS: Final[Mapping[int, str]] = {
+    400: "The body is not JSON, or names a field twice.",
+    401: "No key, or one that is malformed, unknown, expired or revoked.",
+    402: "The program around the gateway did not allow the call.",
+    403: "The key lacks the scope that the route needs.",
+    404: "There is no such thing in the key's workspace.",
+    405: "The path does not know the method; `Allow` names those it knows.",
+    409: "What is there stands against it: a live call, an idempotency key used with another body.",
+    413: "The body is too large.",
+    415: "The body is not JSON in UTF-8, or is compressed.",
+    416: "The recording does not have these bytes.",
+    422: "A field is wrong; `details.fields` names each.",
+    429: "Too many requests; `Retry-After` says when to go on.",
+    500: "A defect of the gateway; its log has the request id.",
+    502: "The carrier refused, or could not be reached; `details.call_id` names the call.",
+    503: "The gateway cannot do it now; try again.",
+}
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 _HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 _LONGEST_MESSAGE: Final = 500
@@ -146,6 +163,7 @@ def request_id() -> str:
 
 __all__ = [
     "CODES",
+    "MEANINGS",
     "REQUEST_ID_HEADER",
     "ApiError",
     "always_headers",

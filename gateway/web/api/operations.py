@@ -15,9 +15,11 @@ from functools import wraps
 from typing import Any, Final, get_type_hints
 
 from flask import Response, request
+from flask.blueprints import BlueprintSetupState
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
+from werkzeug.routing import PathConverter
 
 from gateway.gateway import Gateway
 from gateway.models import Scope
@@ -26,6 +28,7 @@ from gateway.web.api import schemas
 from gateway.web.api.auth import Doorkeeper
 from gateway.web.api.errors import (
     CODES,
+    MEANINGS,
     REQUEST_ID_HEADER,
     ApiError,
     always_headers,
@@ -43,6 +46,14 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "
 _READERS: Final[Mapping[str, Callable[..., Any]]] = {"query": read_query, "header": read_header}
 
 View = Callable[..., Any]
+_ANYTHING: Final = "gateway_anything"  # the name of the converter below, in an application of somebody else's
+
+
+class _Anything(PathConverter):
+    """The rest of a path, whatever it is: the library's own one stops at a line break and folds slashes."""
+
+    part_isolating = False
+    regex = r"(?s:.+)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +76,7 @@ class Api:
         self.operations: list[Operation] = []
         self.blueprint = APIBlueprint("gateway_api", __name__, url_prefix=prefix)
         self._door = Doorkeeper(gateway)
+        self.blueprint.record(_know_anything)
         self.blueprint.after_request(_finish)
         self.blueprint.register_error_handler(Exception, self._failed)
 
@@ -82,6 +94,7 @@ class Api:
         answer: type[BaseModel] | Mapping[str, Any] | None,
         tag: str,
         status: int = 200,
+        others: Mapping[int, Mapping[str, Any]] | None = None,
         errors: Sequence[int] = (),
         largest_body: int = MAX_BODY_BYTES,
     ) -> None:
@@ -89,12 +102,14 @@ class Api:
 
         Args:
             answer: the model of the good answer, or its description; None: it has no body.
+            others: further good answers, by status.
             errors: statuses of further errors; those that every route has, and those of what it reads, are known.
             largest_body: bytes.
         """
         hints = get_type_hints(view)
         known = {*errors, *_ALWAYS, *_statuses_of(hints)} if scope is not None else {*errors, 500, 503}
         responses: dict[str, Any] = {str(status): answer}
+        responses.update({str(each): description for each, description in (others or {}).items()})
         responses.update({str(each): _error(each) for each in sorted(known)})
         decorate = getattr(self.blueprint, method.lower())(
             rule,
@@ -108,10 +123,14 @@ class Api:
         decorate(self._guarded(view, hints, scope, status, largest_body))
         self.operations.append(Operation(method=method, rule=rule, scope=scope, endpoint=view.__name__))
 
+    def rest(self, name: str) -> str:
+        """Return how a rule says that the rest of the path is `name`, slashes and all."""
+        return f"<{_ANYTHING}:{name}>"
+
     def close(self) -> None:
         """Add what answers every other path under the prefix, and other methods of the known paths."""
         patterns = [
-            (re.compile(re.sub(r"<(\w+:)?\w+>", _pattern, each.rule)), each.method)
+            (re.compile(re.sub(r"<(\w+:)?\w+>", _pattern, each.rule), re.DOTALL), each.method)
             for each in self.operations
         ]
 
@@ -124,7 +143,7 @@ class Api:
             raise ApiError(404, "there is no such path")
 
         options: dict[str, Any] = {"methods": list(_METHODS), "provide_automatic_options": False}
-        self.blueprint.add_url_rule("/<path:rest>", "unknown", unknown, **options)
+        self.blueprint.add_url_rule(f"/<{_ANYTHING}:rest>", "unknown", unknown, **options)
 
     def _guarded(
         self, view: View, hints: Mapping[str, Any], scope: Scope | None, status: int, largest_body: int
@@ -157,7 +176,11 @@ class Api:
 def _error(status: int) -> dict[str, Any]:
     """Describe an error's answer; by a reference, for a schema made anew for each of them takes a second."""
     schema = {"$ref": f"#/components/schemas/{schemas.Error.__name__}"}
-    return {"description": CODES[status], "content": {"application/json": {"schema": schema}}}
+    return {"description": MEANINGS[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _know_anything(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters.setdefault(_ANYTHING, _Anything)
 
 
 def _finish(response: Response) -> Response:
@@ -189,7 +212,7 @@ def _described(view: View, scope: Scope | None) -> str:
 
 
 def _pattern(found: re.Match[str]) -> str:
-    return r".+" if found[1] == "path:" else r"[^/]+"
+    return r".+" if found[1] == f"{_ANYTHING}:" else r"[^/]+"
 
 
 __all__ = ["CODES", "SECURITY", "Api", "Operation"]

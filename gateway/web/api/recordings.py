@@ -10,10 +10,13 @@ from gateway.web.api import schemas
 from gateway.web.api.links import stream_response
 from gateway.web.api.operations import Api
 
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+# Generators of clients know the first kind; it is also what a carrier's unlikely kind is sent as.
 _AUDIO: Final[dict[str, Any]] = {
-    "description": "The recording, or the range of it that was asked for (then 206).",
-    "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+    "description": "The recording.",
+    "content": {"application/octet-stream": _BINARY, "audio/*": _BINARY},
 }
+_RANGE: Final[dict[str, Any]] = {**_AUDIO, "description": "The range of bytes that was asked for."}
 
 
 def add_recordings(api: Api) -> None:
@@ -32,6 +35,7 @@ def add_recordings(api: Api) -> None:
         hear_recording,
         scope=None,
         answer=_AUDIO,
+        others={206: _RANGE},
         errors=(404, 416, 502),
         tag="recordings",
     )
