@@ -16,6 +16,7 @@ from typing import Final
 from gateway import registry
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.models import Attempt, AttemptState, Credential
+from gateway.reaching import certificate_days, is_short, problems_on_the_way
 from gateway.reconciling import QUIET_LIMIT
 from gateway.services import Services, utc_now
 from gateway.settings import Settings
@@ -67,6 +68,7 @@ def diagnose(
     found = list(_check_public_url(settings))
     vault, key_finding = _check_key(settings)
     found.append(key_finding)
+    found.extend(_check_reach(settings, vault, is_offline))
     store, database = _open_store(settings)
     found.extend(database)
     if store is None:
@@ -140,6 +142,23 @@ def _open_store(settings: Settings) -> tuple[Store | None, list[Finding]]:
         store.close()
         return None, [_problem("database", str(error))]
     return store, [_ok("database", f"{store.name}: schema and structure are in order")]
+
+
+def _check_reach(settings: Settings, vault: Vault | None, is_offline: bool) -> Iterator[Finding]:
+    """Call the public URL, as a carrier would; from here, for no carrier's API calls an address on request."""
+    if settings.public_url is None or vault is None:
+        return
+    if is_offline:
+        yield _ok("way in", "not tried: --offline")
+        return
+    problems = list(problems_on_the_way(settings, vault))
+    yield from (_problem("way in", problem) for problem in problems)
+    days = certificate_days(settings.public_url)
+    if days is not None and is_short(days):
+        yield _warning("way in", f"the certificate ends in {days} days: renew it")
+    if not problems:
+        where = "called from this machine: no carrier's API calls an address on request"
+        yield _ok("way in", f"{settings.public_url} leads to this gateway, unchanged ({where})")
 
 
 # -- with it ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from gateway import (
     editing,
     ending,
     provisioning,
+    reaching,
     receiving,
     reconciling,
 )
@@ -205,6 +206,10 @@ class Gateway:
         except WebhookRejected as error:
             self.refusals.note(error, hook, request)
             raise
+
+    def answer_ping(self, nonce: str, target: str, body: bytes) -> dict[str, str] | None:
+        """Prove that a request under the public URL reached this gateway; see `gateway.reaching.answer_ping`."""
+        return reaching.answer_ping(self.services.vault, self.settings, nonce, target, body)
 
     def claim_stream(self, token: str) -> dict[str, Any]:
         """Claim a media stream for its agent; see `gateway.claiming.claim_stream`."""

@@ -23,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.gateway import Gateway
 from gateway.interface import Hook, WebhookRequest
+from gateway.reaching import MOST_BYTES, NONCE_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +85,18 @@ def voice_blueprint(gateway: Gateway) -> Blueprint:
     def claim(token: str) -> Response:
         return jsonify(gateway.claim_stream(token))
 
+    def ping() -> Response:
+        proofs = gateway.answer_ping(
+            request.headers.get(NONCE_HEADER, ""), _raw_target(), _read_body(MOST_BYTES)
+        )
+        return _plain(400, "no nonce") if proofs is None else jsonify(proofs)
+
     blueprint.record(check_prefix)
     for rule, hook in ROUTES.items():
         name = rule.replace("/<key>/", "").replace("/<token>", "_of_call")
         blueprint.add_url_rule(rule, name, view(hook), methods=["POST"])  # type: ignore[arg-type]
     blueprint.add_url_rule("/streams/<token>/claim", "claim", claim, methods=["POST"])
+    blueprint.add_url_rule("/ping", "ping", ping, methods=["POST"])
     blueprint.register_error_handler(WebhookRejected, _rejected)
     blueprint.register_error_handler(StoreUnavailable, _unavailable)
     blueprint.register_error_handler(NotFound, lambda error: _plain(404, "not found"))
