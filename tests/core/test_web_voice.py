@@ -316,6 +316,7 @@ def test_the_routes_are_those_of_the_contract(tmp_path: Path) -> None:
         "/voice/<key>/events",
         "/voice/<key>/events/<token>",
         "/voice/streams/<token>/claim",
+        "/voice/ping",
     }
 
 
