@@ -24,15 +24,16 @@ from gateway.errors import (
     ValidationError,
 )
 from gateway.ids import new_id
-from gateway.instructions import HangUp
-from gateway.interface import LegRef, Provider
+from gateway.instructions import Connection, HangUp
+from gateway.interface import Capabilities, LegRef, Provider
 from gateway.journaling import note
 from gateway.models import Call, Credential, EventOutcome
 from gateway.publishing import publish
 from gateway.services import Services
-from gateway.stepping import advance, rendered, settle_connection
+from gateway.status import Direction
+from gateway.stepping import advance, records_with_connection, rendered, settle_connection
 from gateway.store import Reader, Tx, actions, attempts, calls, steps
-from gateway.store.rows import Action, ActionKind, Step, StepState
+from gateway.store.rows import Action, ActionKind, ActionState, Step, StepState
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,9 @@ _PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)  # seconds before the next t
 AFTER_HANG_UP: Final = timedelta(
     seconds=3
 )  # a call cancelled in a carrier's queue may end without a word: ask soon
+
+
+LONGEST_WAIT: Final = timedelta(hours=24)  # a dial may stay that long in a carrier's queue
 
 
 def request_hang_up(
@@ -70,6 +74,48 @@ def request_step(tx: Tx, provider: Provider, call: Call, step: Step, now: dateti
     return request_redirect(tx, call, step, now)
 
 
+def request_recording(services: Services, tx: Tx, before: Call, call: Call, now: datetime) -> bool:
+    """Ask for the recording of a live call to follow its setting, which was another one `before`.
+
+    One action a call does it, however often the setting changes meanwhile. Carried out now, or once the call is
+    answered. Where the first connection is still to come and starts the recording, there is nothing to ask for.
+
+    Returns:
+        whether there is an action. Raises NotFound when the call's account is gone.
+    """
+    credential = services.credential(call.workspace_id, call.credential_id or "", tx)
+    capabilities = services.provider_of(credential).capabilities
+    step = steps.current_step(tx, call.id)
+    if records_with_connection(call, capabilities) and not _is_connecting(call, step, capabilities):
+        return False
+    due_at = now if _is_connected(call, step) else now + LONGEST_WAIT
+    known = actions.list_actions(tx, call.id)
+    if any(each.kind is ActionKind.RECORD and each.state is ActionState.PENDING for each in known):
+        actions.hasten_actions(tx, call.id, ActionKind.RECORD, due_at)
+    else:
+        was = bool(before.settings.recording_enabled)
+        _insert(tx, call, ActionKind.RECORD, {"was": was}, now, due_at=due_at)
+    return True
+
+
+def hasten_recording(tx: Tx, before: Call, after: Call, now: datetime) -> bool:
+    """Make a recording that waits for the answer due when that (or the end) has come; return whether one does."""
+    is_due = after.facts.answered or after.status.is_final
+    was_due = before.facts.answered or before.status.is_final
+    return is_due and not was_due and actions.hasten_actions(tx, after.id, ActionKind.RECORD, now) > 0
+
+
+def _is_connecting(call: Call, step: Step | None, capabilities: Capabilities) -> bool:
+    """Whether a connection was handed to the carrier, with what the settings said about recording then."""
+    if step is None or not (isinstance(step.instruction, Connection) or step.tried_agents):
+        return False
+    return capabilities.control == "document" or call.facts.answered
+
+
+def _is_connected(call: Call, step: Step | None) -> bool:
+    return call.facts.answered or (call.direction is Direction.INBOUND and step is not None)
+
+
 def _insert(
     tx: Tx,
     call: Call,
@@ -78,6 +124,7 @@ def _insert(
     now: datetime,
     *,
     is_claimed: bool = False,
+    due_at: datetime | None = None,
 ) -> Action:
     action = Action(
         id=new_id(),
@@ -86,7 +133,7 @@ def _insert(
         credential_id=call.credential_id or "",
         kind=kind,
         payload=payload,
-        due_at=now,
+        due_at=due_at or now,
         lease_until=now + timedelta(seconds=LEASE_S) if is_claimed else None,
         tries=1 if is_claimed else 0,
         created_at=now,
@@ -162,7 +209,18 @@ def _perform(services: Services, action: Action) -> None:
     else:
         live, instruction = rendered(services, call, credential, step, _attempt_token(services, call))
         provider.answer(live, instruction)
+        if live.record:
+            _follow_setting(services, call)
     _mark_started(services, step)
+
+
+def _follow_setting(services: Services, call: Call) -> None:
+    """Have a recording that has just begun ended again when the setting was changed meanwhile."""
+    now = services.clock()
+    with services.store.transaction() as tx:
+        latest = calls.load_call_for_update(tx, call.id)
+        if not latest.settings.recording_enabled:
+            request_recording(services, tx, call, latest, now)
 
 
 def _redirect(services: Services, action: Action) -> None:
@@ -195,7 +253,55 @@ def _mark_started(services: Services, step: Step) -> None:
         steps.set_step_state(tx, step.token, StepState.STARTED, only_from=(StepState.PENDING,))
 
 
+def _record(services: Services, action: Action) -> None:
+    """Start or stop the recording until it is as the setting says, which may change while the carrier is asked."""
+    known: bool | None = action.payload["was"] if action.tries == 1 else None
+    while (call := _unrecorded(services, action, known)) is not None:
+        if not _is_connected(call, steps.current_step(services.store, call.id)):
+            raise Conflict(
+                "the call was not answered"
+            )  # a recording asked for in the dial begins with the answer
+        credential, provider = services.provider_for(call)
+        known = bool(call.settings.recording_enabled)
+        if known:
+            _start_recording(services, action, call, credential, provider)
+        else:
+            provider.stop_recording(own_leg(services.store, call))
+        with services.store.transaction() as tx:
+            latest = calls.load_call_for_update(tx, call.id)
+            note(tx, latest, f"recording {'started' if known else 'stopped'}", services.clock())
+
+
+def _unrecorded(services: Services, action: Action, known: bool | None) -> Call | None:
+    """Return the call when its recording is not `known` to be as the setting says; else finish the action.
+
+    In one transaction, so that a change of the setting finds the action pending, or asks for a new one.
+    """
+    with services.store.transaction() as tx:
+        call = calls.load_call_for_update(tx, action.call_id)
+        if call.status.is_final or known is bool(call.settings.recording_enabled):
+            actions.finish_action(tx, action)
+            return None
+        return call
+
+
+def _start_recording(
+    services: Services, action: Action, call: Call, credential: Credential, provider: Provider
+) -> None:
+    urls = services.urls.of_call(credential.key, _attempt_token(services, call))
+    try:
+        provider.start_recording(
+            own_leg(services.store, call),
+            recording_url=urls.recording,
+            max_duration_s=call.settings.max_duration_s,
+            may_run=action.tries > 1,
+        )
+    except Conflict as error:  # for us it lives: it is about to be connected, or its end about to be told
+        raise ProviderUnavailable(str(error), provider=provider.name) from None
+
+
 _RUNNERS: Final = {
+    ActionKind.RECORD: _record,
     ActionKind.HANG_UP: _hang_up,
     ActionKind.PERFORM: _perform,
     ActionKind.REDIRECT: _redirect,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from gateway.acting import hasten_recording
 from gateway.errors import Conflict, NotFound
 from gateway.folding import fold
 from gateway.journaling import note
@@ -43,8 +44,11 @@ def claim_stream(services: Services, token: str) -> dict[str, Any]:
         if after is not before:
             look_at = now + next_look_in(after, now)
             after = calls.save_call(tx, after, expected_version=before.version, next_look_at=look_at)
+        has_action = hasten_recording(tx, before, after, now)
         fired = publish(tx, before, after, now)
     services.notifier.fire(fired)
+    if has_action:
+        services.wake()
     return claimed_call(after, claim.step.agent_id)
 
 

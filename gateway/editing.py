@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from gateway.acting import request_recording
 from gateway.errors import Conflict, ValidationError
 from gateway.journaling import note
 from gateway.models import Call, CallSettings
@@ -38,12 +39,13 @@ def edit_call(
 
     Args:
         context: entries to set, in the place of those of the same name; an entry of None is removed.
-        recording_enabled: whether the conversation is recorded. A live call's cannot be changed yet.
+        recording_enabled: whether the conversation is recorded. A live call's recording starts or stops at the
+            carrier: shortly after this returns, or with the answer.
         transcription_enabled: for the agent, which is told when it claims its stream.
 
     Raises:
         NotFound: no such call. ValidationError: a context that cannot be kept as it is; it names the entry.
-        Conflict: a setting of a call that is over, or the recording of a live one.
+        Conflict: a setting of a call that is over.
     """
     entries = context or {}
     _check_entries(entries)
@@ -60,8 +62,11 @@ def edit_call(
         )
         after = calls.save_call(tx, after, expected_version=before.version)
         note(tx, after, "call edited", now, detail=", ".join(changed))
+        has_action = "recording_enabled" in changed and request_recording(services, tx, before, after, now)
         fired = publish(tx, before, after, now)
     services.notifier.fire(fired)
+    if has_action:
+        services.wake()
     return after
 
 
@@ -98,10 +103,6 @@ def _changes(call: Call, settings: CallSettings, context: Mapping[str, Any]) -> 
     ]
     if names and call.status.is_final:
         raise Conflict(f"call {call.id} is {call.status.value}: its settings cannot be changed any more")
-    if "recording_enabled" in names:
-        raise Conflict(
-            "the recording of a live call cannot be started or stopped: say it when placing the call"
-        )
     return names if dict(context) == dict(call.context) else [*names, "context"]
 
 

@@ -505,6 +505,32 @@ class Provider(ABC):
             ProviderError: refused, or outcome not known (asking again is safe).
         """
 
+    @abstractmethod
+    def start_recording(
+        self, ref: LegRef, *, recording_url: str, max_duration_s: int, may_run: bool = False
+    ) -> None:
+        """Record the conversation of a connected call from now on; the finished recording goes to `recording_url`.
+
+        A call whose conversation is being recorded already is a success.
+
+        Args:
+            max_duration_s: whole seconds after which the recording may end by itself.
+            may_run: an earlier request of ours may have had its effect: where the carrier cannot tell, that recording
+                is ended first, so that there is one in any case.
+
+        Raises:
+            Conflict: the call is not connected (yet, or any more). ProviderError: refused, or outcome not known
+                (asking again with `may_run` is safe).
+        """
+
+    @abstractmethod
+    def stop_recording(self, ref: LegRef) -> None:
+        """End what is recorded of a call; it is reported as usual. That nothing is recorded is a success.
+
+        Raises:
+            ProviderError: refused, or outcome not known (asking again is safe).
+        """
+
     # -- asking -----------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway import stepping
-from gateway.acting import request_hang_up, request_perform, request_step
+from gateway.acting import hasten_recording, request_hang_up, request_perform, request_step
 from gateway.errors import GatewayError, RejectionReason, StoreUnavailable, WebhookRejected
 from gateway.folding import fold
 from gateway.ids import new_id
@@ -281,6 +281,8 @@ class _Receipt:
         if not is_new:
             folded = before
         after, answering = self._go_on(tx, event, before, folded, step, is_new)
+        if hasten_recording(tx, before, after, self.now):
+            self.has_actions = True
         if after is not before:
             after = calls.save_call(
                 tx,

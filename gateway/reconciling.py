@@ -265,6 +265,7 @@ def ask_about(services: Services, call: Call) -> Call:
         for event in snapshot.events:
             after = _fold_fetched(tx, after, event, now)
         after = _when_overdue(tx, before, after, snapshot, now)
+        acting.hasten_recording(tx, before, after, now)
         wants_cost = after.cost is None and not provider.capabilities.cost_in_webhook
         next_look = None if after.status.is_final else now + _pause(after, snapshot, now)
         is_ending = after.status.is_final and not before.status.is_final

@@ -101,10 +101,10 @@ def _write_step(
 
 
 def _tried(current: Step | None) -> tuple[str, ...]:
-    """Who had their turn before: agents by id, other connections by their kind."""
+    """Who was connected before, or tried to be: agents by id, other connections by their kind."""
     if current is None:
         return ()
-    if not isinstance(current.instruction, Connection | NextAgent):
+    if not isinstance(current.instruction, Connection) or current.state is StepState.SUPERSEDED:
         return current.tried_agents
     return (*current.tried_agents, current.agent_id or type(current.instruction).__name__)
 
@@ -163,7 +163,7 @@ def _has_spoken(current: Step | None) -> bool:
     if current is None:
         return False
     if isinstance(current.instruction, Say):
-        return current.state is not StepState.FAILED
+        return current.state not in (StepState.FAILED, StepState.SUPERSEDED)
     return isinstance(current.instruction, TakeMessage | LeaveMessage) or current.state is StepState.JOINED
 
 
@@ -221,7 +221,7 @@ def pass_over(services: Services, call: Call, step: Step, reason: str) -> tuple[
 
 def _pass_over(services: Services, tx: Tx, call: Call, step: Step, now: datetime) -> tuple[Call, Step]:
     """Close a step that nobody heard; what follows is handed over in its place, in answer to the same question."""
-    call, following = advance(services, tx, call, step, StepState.FAILED, now)
+    call, following = advance(services, tx, call, step, StepState.SUPERSEDED, now)
     if not isinstance(following.instruction, NextAgent):
         steps.set_step_state(tx, following.token, StepState.STARTED)
         following = replace(following, state=StepState.STARTED)
@@ -354,6 +354,10 @@ def _shown_caller(call: Call, instruction: Instruction) -> str | None:
 
 def _starts_recording(call: Call, step: Step, capabilities: Capabilities) -> bool:
     """The first connection of a call starts its recording, unless the dial did that already."""
-    with_dial = call.direction is Direction.OUTBOUND and capabilities.records_from_dial
-    wanted = bool(call.settings.recording_enabled) and not with_dial
+    wanted = bool(call.settings.recording_enabled) and records_with_connection(call, capabilities)
     return wanted and isinstance(step.instruction, Connection) and not step.tried_agents
+
+
+def records_with_connection(call: Call, capabilities: Capabilities) -> bool:
+    """Whether the first connection of a call starts its recording, not the dial."""
+    return call.direction is Direction.INBOUND or not capabilities.records_from_dial

@@ -49,6 +49,12 @@ _DROP: Final = (
     .where(_c.call_id == bindparam("of_call"), _c.kind.in_(bindparam("kinds", expanding=True)), _PENDING)
     .values(state=ActionState.FAILED.value, lease_until=null(), last_error=bindparam("new_error"))
 )
+_HASTEN: Final = (
+    update(action)
+    .where(_c.call_id == bindparam("of_call"), _c.kind == bindparam("of_kind"), _PENDING)
+    .where(_c.lease_until.is_(None), _c.due_at > bindparam("new_due_at"))
+    .values(due_at=bindparam("new_due_at"))
+)
 _READY_AT: Final = case(
     (or_(_c.lease_until.is_(None), _c.lease_until < _c.due_at), _c.due_at), else_=_c.lease_until
 )
@@ -111,6 +117,11 @@ def drop_actions(tx: Tx, call_id: str, kinds: tuple[ActionKind, ...], reason: st
         "new_error": clean_text(reason, 500),
     }
     return tx.write(_DROP, values)
+
+
+def hasten_actions(tx: Tx, call_id: str, kind: ActionKind, at: datetime) -> int:
+    """Make a call's pending actions of a kind due at `at`, those that nobody is at; return how many were due later."""
+    return tx.write(_HASTEN, {"of_call": call_id, "of_kind": kind.value, "new_due_at": at})
 
 
 def next_due(source: Reader) -> datetime | None:

@@ -58,8 +58,8 @@ class Step:
     """One instruction of a call. `position` counts from 0 within the call; the highest is the current step.
 
     An `instruction` that is a `NextAgent` stands for an agent whose connection is still to be asked for.
-    `remaining` is what follows in the fallback chain, `tried_agents` who had their turn (so that a chain of agents
-    ends). `stream_token_hash` is the hash of a stream's one-use token; the token itself is never stored (R26).
+    `remaining` is what follows in the fallback chain, `tried_agents` who was connected before, or tried to be.
+    `stream_token_hash` is the hash of a stream's one-use token; the token itself is never stored (R26).
     """
 
     token: str = field(repr=False)
@@ -112,6 +112,7 @@ class ActionKind(StrEnum):
     PERFORM = "perform"
     HANG_UP = "hang_up"
     REDIRECT = "redirect"
+    RECORD = "record"
 
 
 class ActionState(StrEnum):

@@ -201,6 +201,24 @@ class PlivoProvider(Provider):
             if _found(client.calls.cancel, call_id, gone=(400, 404, 405)) is not None:
                 return
 
+    def start_recording(
+        self, ref: LegRef, *, recording_url: str, max_duration_s: int, may_run: bool = False
+    ) -> None:
+        """Start one through the call's resource. Plivo tells no running ones: with `may_run` they are ended first."""
+        if may_run:
+            self.stop_recording(ref)
+        for call_id in calls.known_ids(ref):
+            params = calls.recording_params(call_id, recording_url, max_duration_s)
+            if _found(partial(self._client().calls.record, **params), call_id) is not None:
+                return
+        raise Conflict("the call is not connected: plivo cannot record it")
+
+    def stop_recording(self, ref: LegRef) -> None:
+        """End every recording of the call; 404 is no call any more, and with that nothing to end."""
+        for call_id in calls.known_ids(ref):
+            if _found(self._client().calls.record_stop, call_id) is not None:
+                return
+
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def fetch_call(self, ref: LegRef) -> CallSnapshot:

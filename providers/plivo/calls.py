@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote
 
 from gateway.adapting import StatusRule, check_limits, unmapped
 from gateway.errors import ValidationError
@@ -83,6 +84,11 @@ def with_retries(url: str) -> str:
     return url + RETRIES
 
 
+def with_query(url: str, name: str, value: str) -> str:
+    """Return the URL with one more query pair. Plivo signs the query, so what comes back is ours."""
+    return f"{url}{'&' if '?' in url else '?'}{name}={quote(value, safe='')}"
+
+
 # -- dialing ----------------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +132,17 @@ def dial_params(request: DialRequest) -> dict[str, Any]:
             "machine_detection_method": "POST",
         }
     return {**request.extra, **params}
+
+
+def recording_params(call_id: str, recording_url: str, max_duration_s: int) -> dict[str, Any]:
+    """Return the arguments of the library's `calls.record`; without a limit Plivo stops after a minute."""
+    return {
+        "time_limit": min(MAX_DURATION_S.high, max_duration_s),
+        "file_format": "mp3",
+        "record_channel_type": "stereo",
+        "callback_url": with_retries(with_query(recording_url, "leg", call_id)),
+        "callback_method": "POST",
+    }
 
 
 def read_dial(reply: Mapping[str, Any]) -> DialOutcome:

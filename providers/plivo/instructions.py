@@ -28,7 +28,7 @@ from gateway.instructions import (
 from gateway.interface import LiveCall
 from gateway.status import Direction, RejectAs
 from gateway.xml import document, element, text
-from providers.plivo.calls import MAX_DURATION_S, NAME, digits_of, with_retries
+from providers.plivo.calls import MAX_DURATION_S, NAME, digits_of, with_query, with_retries
 
 Attributes: TypeAlias = dict[str, str | int | bool | None]
 
@@ -68,11 +68,6 @@ def render(call: LiveCall, instruction: Instruction) -> bytes:
         UnsupportedFeature: a language Plivo's plain voices do not speak; stream parameters longer than 512 bytes.
     """
     return document(element("Response", {}, *_VERBS[type(instruction)](call, instruction)))
-
-
-def with_query(url: str, name: str, value: str) -> str:
-    """Return the URL with one more query pair. Plivo signs the query, so what comes back is ours."""
-    return f"{url}{'&' if '?' in url else '?'}{name}={quote(value, safe='')}"
 
 
 def _stream(call: LiveCall, instruction: Stream) -> list[str]:

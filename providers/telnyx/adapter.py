@@ -30,6 +30,7 @@ from gateway.adapting import (
     read_recording,
 )
 from gateway.errors import (
+    Conflict,
     NotFound,
     ProviderError,
     ProviderUnavailable,
@@ -63,6 +64,7 @@ from providers.telnyx import calls, instructions, numbers, webhooks
 from providers.telnyx.account import TelnyxAccount
 from providers.telnyx.client import HOST, dial_outcome, is_gone, open_client, send, translated
 from providers.telnyx.instructions import Command
+from providers.telnyx.vocabulary import NOT_CONNECTED
 
 if TYPE_CHECKING:
     from telnyx import Telnyx
@@ -92,6 +94,7 @@ _METHODS: Final[Mapping[str, str]] = {
     "transfer": "transfer",
     "speak": "speak",
     "record_start": "start_recording",
+    "record_stop": "stop_recording",
     "streaming_start": "start_streaming",
     "streaming_stop": "stop_streaming",
 }
@@ -217,6 +220,34 @@ class TelnyxProvider(TelnyxAccount):
         """End the call. Each request has a command id of its own: a repeat must not be ignored."""
         params = {"command_id": str(uuid.uuid4())}
         self._perform(_control_id(ref.leg_id), Command(action="hangup", params=params))
+
+    def start_recording(
+        self, ref: LegRef, *, recording_url: str, max_duration_s: int, may_run: bool = False
+    ) -> None:
+        """Send `record_start`; the recording is told to the call's own webhook URL, so `recording_url` is not used.
+
+        Telnyx does not say whether a call is being recorded: with `may_run`, `record_stop` goes first.
+        """
+        if may_run:
+            self.stop_recording(ref)
+        params = {**instructions.CONVERSATION, "command_id": str(uuid.uuid4())}
+        try:
+            is_live = self._perform(_control_id(ref.leg_id), Command(action="record_start", params=params))
+        except RequestRefused as refused:
+            if refused.vendor_code not in NOT_CONNECTED:
+                raise
+            is_live = False
+        if not is_live:
+            raise Conflict("the call is not connected: telnyx cannot record it")
+
+    def stop_recording(self, ref: LegRef) -> None:
+        """Send `record_stop`. The answer when nothing is recorded is unconfirmed: any 422 is taken for it."""
+        command = Command(action="record_stop", params={"command_id": str(uuid.uuid4())})
+        try:
+            self._perform(_control_id(ref.leg_id), command)
+        except RequestRefused as refused:
+            if refused.http_status != 422:
+                raise
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,10 @@ from providers.telnyx.vocabulary import NO_STREAM, STREAM_IN_USE
 
 _MAX_TEXT: Final = 3_000  # characters of one `speak` (schema SpeakRequest; the error pages say 5000)
 _MAX_RECORDING_S: Final = 14_400
+# How a conversation is recorded: both sides apart. No state: the step's own command sets it.
+CONVERSATION: Final[Mapping[str, Any]] = MappingProxyType(
+    {"format": "mp3", "channels": "dual", "play_beep": False}
+)
 _STREAM_PAUSES_S: Final = (0.1, 0.3, 0.6)  # before each new try to start a stream in the place of another
 
 
@@ -263,11 +267,10 @@ def _speak(call: LiveCall, text: str, language: str) -> Command:
 
 
 def _recording(call: LiveCall) -> list[Command]:
-    """Record the conversation from now on. No state: the step's own command sets it."""
+    """Record the conversation from now on."""
     if not call.record:
         return []
-    params = {"format": "mp3", "channels": "dual", "play_beep": False}
-    return [_command(call, "record_start", params, name="record_call")]
+    return [_command(call, "record_start", CONVERSATION, name="record_call")]
 
 
 def _command(

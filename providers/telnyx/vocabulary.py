@@ -293,6 +293,7 @@ END_BY_ERROR_CODE: Final[Mapping[str, EndCause]] = {
 
 # Source: error pages. What a command answers when the call is over (90018) or the carrier no longer knows it (90015).
 CALL_IS_GONE: Final = frozenset({"90018", "90015"})
+NOT_CONNECTED: Final = frozenset({"90034", "90020"})  # not answered yet; recorded before there is audio
 STREAM_IN_USE: Final = "90045"
 NO_STREAM: Final = "90048"
 

@@ -61,7 +61,7 @@ from providers.twilio.client import (
     rest_login,
     translated,
 )
-from providers.twilio.vocabulary import CALL_IS_GONE
+from providers.twilio.vocabulary import CALL_IS_GONE, CURRENT_RECORDING
 
 if TYPE_CHECKING:
     from gateway.instructions import Instruction
@@ -220,6 +220,36 @@ class TwilioProvider(TwilioAccount):
             return
         if self.fetch_call(ref).is_live:
             raise ProviderUnavailable("twilio did not end the call, which is live", provider=self.name)
+
+    def start_recording(
+        self, ref: LegRef, *, recording_url: str, max_duration_s: int, may_run: bool = False
+    ) -> None:
+        """Create a recording unless one runs, which the list of the call's recordings tells: `may_run` changes nothing.
+
+        `max_duration_s` is not sent: the recording ends with the call.
+        """
+        recordings = self._call(ref).recordings
+        try:
+            with translated():
+                if not calls.running_recordings(recordings.list(), with_messages=False):
+                    recordings.create(**calls.recording_params(recording_url))
+        except RequestRefused as refused:
+            if refused.vendor_code in CALL_IS_GONE:
+                raise Conflict("the call is not connected: twilio cannot record it") from None
+            raise
+
+    def stop_recording(self, ref: LegRef) -> None:
+        """Stop each recording that is listed as running; else the current one, because the list may lag behind."""
+        recordings = self._call(ref).recordings
+        with translated():
+            running = calls.running_recordings(recordings.list(), with_messages=True)
+        for ident in running or [CURRENT_RECORDING]:
+            try:
+                with translated():
+                    self._call(ref).recordings(ident).update(status="stopped")
+            except RequestRefused as refused:
+                if refused.vendor_code not in CALL_IS_GONE:
+                    raise
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ from providers.twilio.vocabulary import (
     DIALED_DIRECTION,
     DIRECTION,
     GREETING_IS_OVER,
+    RECORDING_IS_MESSAGE,
+    RECORDING_RUNS,
     end_report,
 )
 
@@ -151,6 +153,26 @@ def dial_params(request: DialRequest) -> dict[str, Any]:
     if request.trunk_ref is not None:
         params["byoc"] = request.trunk_ref
     return params | {EXTRA[name]: value for name, value in request.extra.items()}
+
+
+def recording_params(recording_url: str) -> dict[str, Any]:
+    """Return the arguments of the library's `recordings.create`: both sides apart, and whom to tell."""
+    return {
+        "recording_channels": "dual",
+        "recording_status_callback": with_retries(recording_url),
+        "recording_status_callback_method": "POST",
+        "recording_status_callback_event": ["completed"],
+    }
+
+
+def running_recordings(listed: Iterable[Any], *, with_messages: bool) -> list[str]:
+    """Return the ids of the recordings that run; a message that is being taken is none of the conversation."""
+    return [
+        recording.sid
+        for recording in listed
+        if recording.status in RECORDING_RUNS
+        and (with_messages or not RECORDING_IS_MESSAGE.get(recording.source, False))
+    ]
 
 
 def read_dial(created: RestCall) -> DialOutcome:

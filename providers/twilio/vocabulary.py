@@ -152,6 +152,11 @@ END_BY_ERROR_CODE: Final[Mapping[str, EndCause]] = {
 # Source: the same dictionary: a live operation on a call that is over (21220) or not known (20404).
 CALL_IS_GONE: Final = frozenset({"21220", "20404"})
 
+# Source: Twilio docs "Recordings subresource" (https://www.twilio.com/docs/voice/api/recording, read 2026-11), field
+# status: those of a recording that is not over.
+RECORDING_RUNS: Final = frozenset({"in-progress", "paused"})
+CURRENT_RECORDING: Final = "Twilio.CURRENT"  # stands for the id of the call's running recording
+
 # Source: Twilio docs "Answering machine detection" (https://www.twilio.com/docs/voice/answering-machine-detection,
 # read 2026-11), field AnsweredBy.
 ANSWERED_BY: Final[Mapping[str, AnsweredBy]] = {

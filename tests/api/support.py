@@ -56,6 +56,8 @@ class StubCarrier:
         self.capabilities = TwilioProvider.capabilities
         self.dials: list[DialRequest] = []
         self.hung_up: list[str] = []
+        self.recorded: list[tuple[str, str, bool]] = []  # "start" or "stop", the leg, what may run
+        self.on_record: Callable[[], object] = lambda: None
         self.on_dial: Callable[[DialRequest], DialOutcome] = self._accept
         self.on_hang_up: Callable[[], None] = lambda: None
         self.tells_length = True
@@ -83,6 +85,16 @@ class StubCarrier:
     def hang_up(self, ref: Any) -> None:
         self.hung_up.append(ref.leg_id)
         self.on_hang_up()
+
+    def start_recording(
+        self, ref: Any, *, recording_url: str, max_duration_s: int, may_run: bool = False
+    ) -> None:
+        self.recorded.append(("start", ref.leg_id, may_run))
+        self.on_record()
+
+    def stop_recording(self, ref: Any) -> None:
+        self.recorded.append(("stop", ref.leg_id, False))
+        self.on_record()
 
     def fetch_recording(self, ref: str, url: str | None = None) -> RecordingStream:
         def chunks() -> Any:

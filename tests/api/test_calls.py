@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway import CallStatus, Direction, PaymentRequired
+from gateway import CallStatus, Direction, PaymentRequired, acting
 from gateway.errors import ProviderUnavailable
 from gateway.status import Authority, CallFacts, Cost, EndCause, EndReport
 from gateway.store.rows import CallPage
@@ -232,6 +232,60 @@ def test_transcription_can_be_switched_while_the_call_lives(site: Site, client: 
     )
     assert error_of(client.patch(f"/calls/{over.id}", json=change)) == (409, "conflict")
     assert client.patch(f"/calls/{over.id}", json={}).status_code == 200
+
+
+def test_a_live_calls_recording_is_switched_at_the_carrier(site: Site, client: Client) -> None:
+    call = site.put_call(status=CallStatus.IN_PROGRESS, facts=CallFacts(answered=True), leg_id="CA1")
+    for wanted, word in ((True, "start"), (False, "stop")):
+        change = {"call_settings": {"recording_enabled": wanted}}
+        for _ in range(2):
+            answer = client.patch(f"/calls/{call.id}", json=change)
+            assert (answer.status_code, answer.json["call_settings"]["recording_enabled"]) == (200, wanted)
+        acting.run_due(site.gw.services)
+        assert site.carrier.recorded == [(word, "CA1", False)]
+        site.carrier.recorded.clear()
+    names = [each["name"] for each in client.get(f"/calls/{call.id}/events").json["data"]]
+    assert {"call edited", "recording started", "recording stopped"} <= set(names)
+
+
+def test_the_recording_of_a_call_that_rings_waits_for_the_answer(site: Site, client: Client) -> None:
+    placed = client.post("/calls", json=NEW_CALL).json
+    change = {"call_settings": {"recording_enabled": True}}
+    assert client.patch(f"/calls/{placed['id']}", json=change).json["call_settings"]["recording_enabled"]
+    acting.run_due(site.gw.services)
+    assert site.carrier.recorded == []
+
+
+def test_the_recording_of_a_call_that_is_over_is_a_conflict(site: Site, client: Client) -> None:
+    over = site.put_call()
+    change = {"call_settings": {"recording_enabled": True}}
+    assert error_of(client.patch(f"/calls/{over.id}", json=change)) == (409, "conflict")
+    acting.run_due(site.gw.services)
+    assert site.carrier.recorded == []
+
+
+def test_a_recording_is_tried_again_until_the_carrier_has_heard_the_latest_setting(
+    site: Site, client: Client
+) -> None:
+    call = site.put_call(status=CallStatus.IN_PROGRESS, facts=CallFacts(answered=True), leg_id="CA1")
+    path = f"/calls/{call.id}"
+
+    def fail() -> None:
+        site.carrier.on_record = change_meanwhile
+        raise ProviderUnavailable("no usable answer", provider="twilio")
+
+    def change_meanwhile() -> None:
+        site.carrier.on_record = lambda: None
+        client.patch(path, json={"call_settings": {"recording_enabled": False}})
+
+    site.carrier.on_record = fail
+    client.patch(path, json={"call_settings": {"recording_enabled": True}})
+    acting.run_due(site.gw.services)
+    site.clock.ahead(seconds=5)
+    acting.run_due(site.gw.services)
+    assert site.carrier.recorded == [("start", "CA1", False), ("start", "CA1", True), ("stop", "CA1", False)]
+    site.clock.ahead(minutes=2)
+    assert acting.run_due(site.gw.services) == 0
 
 
 def test_a_live_call_is_hung_up(site: Site, client: Client) -> None:

@@ -429,6 +429,10 @@ def test_a_recording_is_started_paused_and_stopped_on_a_live_call(sim: Simulator
         assert api.raw("GET", f"/Recordings/{recording['sid']}")[0] == 404
         assert api("POST", path, [("Status", "paused")])[1]["status"] == "paused"
         assert api("POST", path, [("Status", "stopped")])[1]["status"] == "processing"
+        current = f"{base}/Twilio.CURRENT.json"
+        assert api("POST", current, [("Status", "stopped")])[1]["code"] == 20404
+        second = api("POST", f"{base}.json", [])[1]["sid"]
+        assert api("POST", current, [("Status", "stopped")])[1]["sid"] == second
         sim.wait(lambda: api("GET", path)[1]["status"] == "completed")
         sim.wait(lambda: len(customer.at("/rec")) == 2)
         assert [got.fields["RecordingStatus"] for got in customer.at("/rec")] == ["in-progress", "completed"]

@@ -107,12 +107,71 @@ def test_a_call_is_gone_also_in_the_short_form_that_was_seen() -> None:
     assert transport.answers == []
 
 
+# -- recording a live call ---------------------------------------------------------------------------------------------
+
+STARTED = reply(
+    202, {"api_id": "x", "message": "call recording started", "url": "u", "recording_id": RECORDING}
+)
+RECORD = f"/Call/{CALL}/Record/"
+
+
+def start(plivo: PlivoProvider, ref: LegRef = REF, **said: Any) -> None:
+    plivo.start_recording(ref, recording_url="https://gw.example.net/recording", max_duration_s=600, **said)
+
+
+def test_a_recording_is_started_with_its_limit_and_our_address() -> None:
+    plivo, transport = provider(STARTED)
+    start(plivo)
+    assert transport.lines == [f"POST {RECORD}"]
+    sent = transport.json()
+    callback = sent.pop("callback_url")
+    assert callback.startswith(f"https://gw.example.net/recording?leg={CALL}#")
+    assert sent == {
+        "call_uuid": CALL,  # the SDK's own doing
+        "time_limit": 600,
+        "file_format": "mp3",
+        "record_channel_type": "stereo",
+        "callback_method": "POST",
+    }
+
+
+def test_a_recording_that_may_run_is_ended_before_another_is_started() -> None:
+    plivo, transport = provider(NO_CONTENT, STARTED)
+    start(plivo, may_run=True)
+    assert transport.lines == [f"DELETE {RECORD}", f"POST {RECORD}"]
+
+
+def test_a_call_that_is_gone_is_not_recorded() -> None:
+    plivo, transport = provider(GONE, GONE)
+    with pytest.raises(Conflict):
+        start(plivo, BOTH)
+    assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("answer", [NO_CONTENT, GONE])
+def test_a_recording_is_ended_and_that_there_is_none_is_fine(answer: HttpResponse) -> None:
+    plivo, transport = provider(answer)
+    plivo.stop_recording(REF)
+    assert transport.lines == [f"DELETE {RECORD}"]
+
+
+@pytest.mark.parametrize("answer", [fault(500, "oops"), reply(404, b"<html>"), OutcomeUnknown("timed out")])
+def test_a_recording_that_may_still_run_is_an_error(answer: Any) -> None:
+    for verb in (start, lambda plivo: plivo.stop_recording(REF)):
+        plivo, transport = provider(answer)
+        with pytest.raises(ProviderUnavailable):
+            verb(plivo)
+        assert len(transport.requests) == 1
+
+
 @pytest.mark.parametrize("ident", HOSTILE)
 def test_an_id_that_is_none_never_becomes_a_path(ident: str) -> None:
     plivo, transport = provider()
     ref = LegRef(leg_id=ident)
     for verb in (
         plivo.hang_up,
+        plivo.stop_recording,
+        lambda ref: start(plivo, ref),
         plivo.fetch_call,
         lambda ref: plivo.redirect(ref, "https://gw.example.net/next"),
     ):

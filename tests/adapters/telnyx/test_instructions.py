@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import ProviderError, ProviderUnavailable, RateLimited, RequestRefused, UnsupportedFeature
+from gateway.errors import (
+    Conflict,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
+    UnsupportedFeature,
+)
 from gateway.instructions import (
     Forward,
     HangUp,
@@ -317,6 +324,62 @@ def test_hanging_up_succeeds_also_when_it_is_over(answer: HttpResponse) -> None:
     telnyx.hang_up(LegRef(leg_id=CONTROL_ID))
     assert script.lines == [f"POST /calls/{CONTROL_ID}/actions/hangup"]
     check_request(script.sent[0])
+
+
+def start(telnyx: Any, **said: Any) -> None:
+    telnyx.start_recording(LegRef(leg_id=CONTROL_ID), recording_url="unused", max_duration_s=600, **said)
+
+
+def test_a_recording_of_a_live_call_is_a_command_without_a_state() -> None:
+    telnyx, script = provider(ok())
+    start(telnyx)
+    assert script.lines == [f"POST /calls/{CONTROL_ID}/actions/record_start"]
+    [body] = script.bodies
+    assert body.pop("command_id")
+    assert body == {"format": "mp3", "channels": "dual", "play_beep": False}
+    check_request(script.sent[0])
+
+
+def test_a_recording_that_may_run_is_ended_before_another_is_started() -> None:
+    telnyx, script = provider(ok(), ok())
+    start(telnyx, may_run=True)
+    assert [line.rpartition("/")[2] for line in script.lines] == ["record_stop", "record_start"]
+    for request in script.sent:
+        check_request(request)
+
+
+@pytest.mark.parametrize(
+    "answer", [*OVER, refused(422, "90034", "Call not answered yet"), refused(422, "90020", "Too early")]
+)
+def test_a_call_that_is_not_connected_is_not_recorded(answer: HttpResponse) -> None:
+    telnyx, _ = provider(answer)
+    with pytest.raises(Conflict):
+        start(telnyx)
+
+
+@pytest.mark.parametrize("answer", [ok(), *OVER, refused(422, "90099", "Nothing is recorded")])
+def test_a_recording_is_ended_and_that_there_is_none_is_fine(answer: HttpResponse) -> None:
+    telnyx, script = provider(answer)
+    telnyx.stop_recording(LegRef(leg_id=CONTROL_ID))
+    assert script.lines == [f"POST /calls/{CONTROL_ID}/actions/record_stop"]
+    check_request(script.sent[0])
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refused(401, "10009"), RequestRefused),
+        (refused(500, "10007"), ProviderUnavailable),
+        (HttpResponse(status=422, body=b"<html>"), ProviderUnavailable),
+        (OutcomeUnknown("timed out"), ProviderUnavailable),
+    ],
+)
+def test_a_recording_that_may_still_run_is_an_error(answer: Any, error: type[ProviderError]) -> None:
+    for act in (start, lambda telnyx: telnyx.stop_recording(LegRef(leg_id=CONTROL_ID))):
+        telnyx, script = provider(answer)
+        with pytest.raises(error):
+            act(telnyx)
+        assert len(script.sent) == 1
 
 
 def test_each_request_to_hang_up_counts_for_itself() -> None:

@@ -126,6 +126,22 @@ def rest_call(**changes: Any) -> dict[str, Any]:
     return resource | changes
 
 
+def rest_recording(**changes: Any) -> dict[str, Any]:
+    """Return a call's recording as the REST API gives it, running unless changed."""
+    resource = {
+        "sid": "RE00112233445566778899aabbccddeeff",
+        "account_sid": ACCOUNT,
+        "call_sid": CALL,
+        "status": "in-progress",
+        "channels": 2,
+        "duration": None,
+        "source": "StartCallRecordingAPI",
+        "start_time": "Sun, 01 Mar 2026 09:15:02 +0000",
+        "track": "both",
+    }
+    return resource | changes
+
+
 def page(name: str, items: list[dict[str, Any]], next_uri: str | None = None) -> HttpResponse:
     """Return one page of a list."""
     body = {

@@ -39,6 +39,7 @@ from tests.adapters.twilio.support import (
     provider,
     reply,
     rest_call,
+    rest_recording,
 )
 
 LEG = LegRef(leg_id=CALL)
@@ -270,6 +271,88 @@ def test_an_error_carries_twilios_request_id_and_waiting_time() -> None:
     with pytest.raises(RateLimited) as limited:
         adapter.fetch_call(LEG)
     assert limited.value.retry_after_s == 3.0
+
+
+# -- recording a live call --------------------------------------------------------------------------------------------
+
+RECORDINGS = f"/Calls/{CALL}/Recordings"
+RUNNING = rest_recording()
+
+
+def record(adapter: Any) -> None:
+    adapter.start_recording(ANSWERED, recording_url=f"{GATEWAY}/recording/x", max_duration_s=600)
+
+
+def test_a_recording_is_created_with_both_sides_apart_and_our_address() -> None:
+    adapter, transport = provider(page("recordings", []), reply(201, RUNNING))
+    record(adapter)
+    assert transport.path() == f"{RECORDINGS}.json"
+    sent = transport.form()
+    [callback] = sent.pop("RecordingStatusCallback")
+    assert callback.startswith(f"{GATEWAY}/recording/x#")
+    assert sent == {
+        "RecordingChannels": ["dual"],
+        "RecordingStatusCallbackMethod": ["POST"],
+        "RecordingStatusCallbackEvent": ["completed"],
+    }
+
+
+@pytest.mark.parametrize("status", ["in-progress", "paused"])
+def test_a_call_that_is_being_recorded_gets_no_second_recording(status: str) -> None:
+    adapter, transport = provider(page("recordings", [rest_recording(status=status)]))
+    record(adapter)
+    assert [request.method for request in transport.requests] == ["GET"]
+
+
+@pytest.mark.parametrize("other", [{"status": "completed"}, {"source": "RecordVerb"}])
+def test_a_recording_that_is_over_or_a_message_is_not_the_conversations(other: dict[str, str]) -> None:
+    adapter, transport = provider(page("recordings", [rest_recording(**other)]), reply(201, RUNNING))
+    record(adapter)
+    assert [request.method for request in transport.requests] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([page("recordings", []), fault(400, 21220)], Conflict),
+        ([fault(404, 20404)], Conflict),
+        ([page("recordings", []), fault(401, 20003)], RequestRefused),
+        ([page("recordings", []), reply(404, b"<html>")], ProviderUnavailable),
+        ([page("recordings", []), OutcomeUnknown("timed out")], ProviderUnavailable),
+    ],
+)
+def test_what_stands_in_the_way_of_a_recording_is_told(answers: list[Any], kind: type[Exception]) -> None:
+    adapter, transport = provider(*answers)
+    with pytest.raises(kind):
+        record(adapter)
+    assert transport.answers == []
+
+
+def test_every_running_recording_is_stopped_by_its_id() -> None:
+    second = rest_recording(sid="RE" + "1" * 32, source="OutboundAPI")
+    over = rest_recording(sid="RE" + "2" * 32, status="completed")
+    adapter, transport = provider(
+        page("recordings", [RUNNING, over, second]), reply(200, RUNNING), reply(200, second)
+    )
+    adapter.stop_recording(ANSWERED)
+    assert [transport.path(n) for n in (1, 2)] == [
+        f"{RECORDINGS}/{each['sid']}.json" for each in (RUNNING, second)
+    ]
+    assert transport.form() == {"Status": ["stopped"]}
+
+
+@pytest.mark.parametrize("answer", [reply(200, RUNNING), fault(404, 20404), fault(400, 21220)])
+def test_a_recording_that_is_not_listed_is_stopped_as_the_current_one(answer: HttpResponse) -> None:
+    adapter, transport = provider(page("recordings", []), answer)
+    adapter.stop_recording(ANSWERED)
+    assert transport.path() == f"{RECORDINGS}/Twilio.CURRENT.json"
+
+
+@pytest.mark.parametrize("answer", [fault(503, 20503), reply(404, b"<html>"), OutcomeUnknown("timed out")])
+def test_a_recording_that_may_still_run_is_an_error(answer: Any) -> None:
+    adapter, _ = provider(page("recordings", [RUNNING]), answer)
+    with pytest.raises(ProviderUnavailable):
+        adapter.stop_recording(ANSWERED)
 
 
 # -- looking for an unknown dial --------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from tests.adapters.twilio.support import (
     provider,
     reply,
     rest_call,
+    rest_recording,
 )
 from tests.adapters.twilio.test_sip_links import LINK, checked_link, known_link, new_link
 
@@ -63,6 +64,18 @@ SENT: dict[str, tuple[Verb, list[HttpResponse]]] = {
     "hang up unanswered": (
         lambda a: a.hang_up(LegRef(leg_id=CALL)),
         [reply(200, rest_call(status="in-progress")), reply(200, rest_call())],
+    ),
+    "start recording": (
+        lambda a: a.start_recording(LEG, recording_url=GATEWAY, max_duration_s=600),
+        [page("recordings", []), reply(201, rest_recording())],
+    ),
+    "stop recording": (
+        lambda a: a.stop_recording(LEG),
+        [page("recordings", [rest_recording()]), reply(200, rest_recording(status="stopped"))],
+    ),
+    "stop a recording that is not listed yet": (
+        lambda a: a.stop_recording(LEG),
+        [page("recordings", []), reply(200, rest_recording(status="stopped"))],
     ),
     "fetch": (lambda a: a.fetch_call(LEG), [reply(200, rest_call())]),
     "find": (lambda a: a.find_calls(QUERY), [page("calls", []), page("calls", [])]),
@@ -207,6 +220,11 @@ def test_a_wrong_request_would_fail_this_test() -> None:
     assert faults({"$ref": "#/components/schemas/call_enum_update_status"}, ["cancelled"])
     with pytest.raises(AssertionError, match="not in the OpenAPI file"):
         operation(HttpRequest(method="POST", url="https://api.twilio.com/2010-04-01/Accounts/AC1/Calls.json"))
+
+
+def test_the_recording_that_our_stubs_answer_with_has_only_fields_of_the_openapi_file() -> None:
+    fields = spec()["components"]["schemas"]["api.v2010.account.call.call_recording"]["properties"]
+    assert set(rest_recording()) <= set(fields)
 
 
 def test_the_call_that_our_stubs_answer_with_has_only_fields_of_the_openapi_file() -> None:

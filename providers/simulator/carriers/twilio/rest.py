@@ -184,7 +184,7 @@ class Rest:
 
     def _update_recording(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
         call = self._call(request, account)
-        recording = _of_call(call, self._recording(request, account))
+        recording = self._running(call, request) or _of_call(call, self._recording(request, account))
         fields = Fields(form_of(request), RECORDING_UPDATE_RULES)
         fields.check()
         status = fields.get("Status")
@@ -197,6 +197,15 @@ class Rest:
         else:
             recording.status = status
         return json_answer(call_recording_json(recording), call_id=call.sid)
+
+    def _running(self, call: TwilioCall, request: ApiRequest) -> Recording | None:
+        """The recording that `Twilio.CURRENT` stands for: the newest one that runs. None: it was not written."""
+        if request.parts["recording"] != "Twilio.CURRENT":
+            return None
+        for recording in reversed(call.recordings):
+            if recording.status in ("in-progress", "paused"):
+                return recording
+        raise Refusal(20404, f"The requested resource {request.path} was not found")
 
     def _list_call_recordings(self, request: ApiRequest, account: TwilioAccount) -> ApiAnswer:
         call = self._call(request, account)
