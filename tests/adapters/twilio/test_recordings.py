@@ -91,7 +91,7 @@ def test_wrong_credentials_are_refused_not_missing(server: Server) -> None:
 def test_a_redirect_to_another_host_is_refused_and_gets_no_credentials(server: Server) -> None:
     with Server() as elsewhere:
         server.answer = (302, {"Location": f"{elsewhere.base_url}/audio"}, b"")
-        with pytest.raises(ProviderUnavailable, match="allowlist"):
+        with pytest.raises(RequestRefused, match="allowlist"):
             TwilioProvider(SECRETS, base_url=server.base_url).fetch_recording(RECORDING)
         assert elsewhere.asked == []
 
