@@ -24,6 +24,7 @@ from gateway.models import Credential
 
 # Made-up numbers: 555-01xx is reserved for fiction.
 FIRST_NUMBER: Final = 4_155_550_100
+FIRST_FOR_SALE, FOR_SALE = 4_155_550_150, 5  # of each carrier, to be searched and bought
 SEED: Final = 1  # the accounts are the same in each run, so a gateway that was set up once stays set up
 CALLER: Final = "+12125550123"
 PHONES: Final = (
@@ -100,13 +101,16 @@ def _stop(module: Any, simulator: Any) -> None:
 
 
 def _open_accounts(module: Any, simulator: Any) -> list[tuple[Any, str]]:
-    """Open an account with one number at each carrier, and script the phones that can be called."""
+    """Open an account with one number at each carrier, offer some more, and script the phones that can be called."""
     carriers = importlib.import_module("providers.simulator.simulator").FACES
     accounts = []
     for position, provider in enumerate(sorted(carriers)):
         account = simulator.add_account(provider, name="Simulated account", seed=SEED + position)
         number = f"+1{FIRST_NUMBER + position}"
         simulator.add_number(account, number)
+        for index in range(FOR_SALE):
+            offered = f"+1{FIRST_FOR_SALE + FOR_SALE * position + index}"
+            simulator.add_inventory(provider, offered, locality="San Francisco", region="CA", monthly="1.15")
         accounts.append((account, number))
     for number, _, script in PHONES:
         simulator.script(number, getattr(module, script)())

@@ -61,6 +61,7 @@ OPERATIONS = WRITES | {
     "list",
     "recording",
     "numbers",  # reads of numbers and applications
+    "write",  # every request that changes what an account holds, whichever of WRITES it is
     "search",
     "command",
     "any",
@@ -219,11 +220,12 @@ class Faults:
             self._api.clear()
             self._webhooks.clear()
 
-    def take_api(self, provider: str, operation: str) -> ApiFault | None:
+    def take_api(self, provider: str, operation: str, *, is_write: bool = False) -> ApiFault | None:
         """The fault that this request meets, counted down; or None."""
+        names = {operation, "any", "write"} if is_write else {operation, "any"}
         with self._lock:
             for fault in self._api:
-                if fault.provider != provider or fault.operation not in (operation, "any"):
+                if fault.provider != provider or fault.operation not in names:
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1

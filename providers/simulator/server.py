@@ -66,7 +66,9 @@ class Server:
         )
         route, parts, allowed = find_route(face.routes(), http.method, path)
         operation = face.operation_of(route, request) if route else "unknown"
-        fault = self._core.faults.take_api(provider, operation) if route else None
+        is_write = operation in WRITES and http.method != "GET"
+        faults = self._core.faults
+        fault = faults.take_api(provider, operation, is_write=is_write) if route else None
         entry = self._core.journal.add(
             Kind.REQUEST,
             provider,
@@ -88,7 +90,7 @@ class Server:
             entry.data.update(
                 answer_status=answer.status, answer_call_id=answer.call_id, answer=_text(answer)
             )
-            if operation in WRITES and http.method != "GET" and answer.status < 300:
+            if is_write and answer.status < 300:
                 done = {name: entry.data[name] for name in ("operation", "method", "path", "parameters")}
                 self._core.journal.add(Kind.WRITE, provider, **done)
         if fault is None and answer is not None:

@@ -259,6 +259,16 @@ def test_each_write_that_was_carried_out_is_journaled_once(sim: Simulator, api: 
     assert len(sim.journal.requests("twilio", "number_write")) == 4
 
 
+def test_a_fault_of_writes_strikes_whatever_is_written_and_no_read(sim: Simulator, api: Api) -> None:
+    path = _number_path(api)
+    sim.faults.api("twilio", "write", Fault.SERVER_ERROR_BEFORE, skip=1, times=2)
+    assert api("POST", "/Applications.json", [])[0] == 201
+    assert api("GET", path)[0] == 200
+    assert api("POST", path, [])[0] == 503
+    assert api("POST", "/v1/ByocTrunks", [])[0] == 503
+    assert api("POST", path, [])[0] == 200
+
+
 def _number_path(api: Api) -> str:
     number = api("GET", "/IncomingPhoneNumbers.json")[1]["incoming_phone_numbers"][0]
     return f"/IncomingPhoneNumbers/{number['sid']}.json"
