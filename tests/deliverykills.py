@@ -79,7 +79,7 @@ def run(database_url: str, *, kills: int, seed: int) -> Result:
     origin = time.time()
     services = open_services(database_url, origin, KEY)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.deliverykills"])
+    context.set_forkserver_preload(["tests.deliverykills", "tests.apiproofs"])
     put: list[str] = []
 
     def start(driver: str) -> Any:
