@@ -166,7 +166,7 @@ def test_a_fork_does_not_hold_up_the_verbs_and_is_never_heard(
     )
     call = ring(sim, customer, twiml, Caller(talk_s=None))
     assert call.heard == [("say", "Meanwhile"), ("silence", 5.0)]
-    assert customer.frames[-1]["event"] == "stop"
+    sim.wait(lambda: customer.frames[-1]["event"] == "stop")
 
 
 def test_a_redirect_closes_the_stream(sim: Simulator, account: Account, customer: Customer) -> None:
@@ -178,7 +178,7 @@ def test_a_redirect_closes_the_stream(sim: Simulator, account: Account, customer
     assert Api(sim=sim, account=account)("POST", f"/Calls/{call.id}.json", moved)[0] == 200
     sim.wait(call)
     assert call.heard[-1] == ("say", "Moved")
-    assert customer.frames[-1]["event"] == "stop"
+    sim.wait(lambda: customer.frames[-1]["event"] == "stop")
 
 
 @pytest.mark.parametrize(

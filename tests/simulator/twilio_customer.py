@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import threading
 import urllib.error
@@ -99,7 +100,11 @@ class Customer:
                     await socket.send_str(json.dumps({"streamSid": frame["streamSid"], **extra}))
             if frame["event"] == "media":
                 echo = {"event": "media", "streamSid": frame["streamSid"]}
-                await socket.send_str(json.dumps({**echo, "media": {"payload": frame["media"]["payload"]}}))
+                media = {"payload": frame["media"]["payload"]}
+                with contextlib.suppress(
+                    ConnectionResetError
+                ):  # the carrier has closed; what it sent is still read
+                    await socket.send_str(json.dumps({**echo, "media": media}))
             if self.closes_after is not None and len(self.frames) >= self.closes_after:
                 await socket.close()
         return socket
