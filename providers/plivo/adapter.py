@@ -26,7 +26,6 @@ from gateway.adapting import (
     open_transport,
     read_recording,
 )
-from gateway.byoc import CarrierNumber
 from gateway.errors import (
     Conflict,
     NotFound,
@@ -37,7 +36,6 @@ from gateway.errors import (
 )
 from gateway.instructions import Instruction
 from gateway.interface import (
-    AccountInfo,
     CallEvent,
     CallSnapshot,
     Capabilities,
@@ -50,7 +48,6 @@ from gateway.interface import (
     Hook,
     LegRef,
     LiveCall,
-    Provider,
     RecordingStream,
     Verified,
     WebhookReply,
@@ -58,7 +55,8 @@ from gateway.interface import (
 )
 from gateway.outcomes import RequestFailed, foreign
 from gateway.transport import Transport, stream_get
-from providers.plivo import calls, instructions, numbers, webhooks
+from providers.plivo import calls, instructions, webhooks
+from providers.plivo.account import PlivoAccount
 from providers.plivo.client import HOST, dial_outcome, open_client, translated
 
 _LOG: Final = logging.getLogger(__name__)
@@ -73,12 +71,11 @@ _FORMS: Final[Mapping[str, SecretForm]] = {
     "main_auth_token": _TOKEN,
 }
 
-_MAX_PAGES: Final = 500
 _MAX_LOOKS: Final = 200  # calls that are read one by one in one search
 _RECORDING_HOSTS: Final = ("plivo.com",)  # with its subdomains
 
 
-class PlivoProvider(Provider):
+class PlivoProvider(PlivoAccount):
     """One Plivo account or sub-account. See the module docstring and `docs/providers/plivo.md`."""
 
     name: ClassVar[str] = calls.NAME
@@ -96,6 +93,10 @@ class PlivoProvider(Provider):
         cost_in_webhook=True,
         finds_by_token=False,
         number_setup=True,
+        has_applications=True,
+        number_search=True,
+        caller_id_verification=True,
+        sip_setup=True,
         records_from_dial=False,
         notes=(
             "machine detection reports machines only: no report for a human, none for a fax",
@@ -106,6 +107,8 @@ class PlivoProvider(Provider):
             "spoken text: 16 languages, with the plain voices",
             "the upper end of the join timeout is ours: Plivo publishes none",
             "account calls per second: 2, more are queued at Plivo, not refused",
+            "numbers are searched by how they begin, not by what they contain",
+            "a link to another SIP carrier is for inbound calls only",
         ),
     )
 
@@ -245,7 +248,7 @@ class PlivoProvider(Provider):
         lists = (
             self._waiting(client.queued_calls, {"status": "queued"}),
             self._waiting(client.live_calls, {"status": "live", **numbers_only}),
-            self._listed("Call", calls.list_filter(query), "objects"),
+            self._listed(("Call",), calls.list_filter(query), "objects"),
         )
         found: dict[str, FoundCall] = {}
         is_complete = True
@@ -278,23 +281,6 @@ class PlivoProvider(Provider):
             # the store of the audio has a form of its own, for refused credentials too
             raise RequestFailed(replace(foreign(answer.status), is_own=answer.status in (401, 403)))
 
-    # -- the account --------------------------------------------------------------------------------------------------
-
-    def check_account(self) -> AccountInfo:
-        """Read the account. Whether a sub-account may do so with its own secrets is unconfirmed."""
-        with translated():
-            reply = self._client().account.get()
-        if not calls.text_of(reply, "auth_id"):
-            raise ProviderUnavailable("an answer without an account", provider=self.name)
-        return numbers.read_account(reply, self.account_ref)
-
-    def list_numbers(self) -> Iterator[CarrierNumber]:
-        """Yield every number that a call can come from."""
-        for item in self._listed("Number", {}, "objects"):
-            number = numbers.read_number(item)
-            if number is not None:
-                yield number
-
     # -- private ------------------------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
@@ -312,24 +298,9 @@ class PlivoProvider(Provider):
             raise NotFound("recording", recording_ref)
         return url
 
-    def _listed(self, resource: str, filters: Mapping[str, str], key: str) -> Iterator[Any]:
-        """Yield the items of a list, page after page, to its end. Raises ProviderError."""
-        page: dict[str, Any] | None = {**filters, "limit": numbers.PAGE, "offset": 0}
-        for _ in range(_MAX_PAGES):
-            with translated():
-                reply = self._client().request("GET", (resource,), dict(page or {}))
-            items = reply.get(key)
-            if not isinstance(items, list):
-                raise ProviderUnavailable("a list without its items", provider=self.name)
-            yield from items
-            page = numbers.next_page(reply, page or {}, len(items))
-            if page is None:
-                return
-        raise ProviderUnavailable(f"a list of more than {_MAX_PAGES} pages", provider=self.name)
-
     def _waiting(self, resource: Any, filters: Mapping[str, str]) -> Iterator[Any]:
         """Yield the calls of a list of ids, read one by one; a call that has moved on meanwhile is left out."""
-        for count, call_id in enumerate(self._listed("Call", filters, "calls")):
+        for count, call_id in enumerate(self._listed(("Call",), filters, "calls")):
             if count == _MAX_LOOKS:
                 raise ProviderUnavailable(f"more than {_MAX_LOOKS} calls at once", provider=self.name)
             reply = _found(resource.get, call_id) if calls.is_call_id(call_id) else None

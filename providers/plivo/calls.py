@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.adapting import StatusRule, check_limits, unmapped
-from gateway.errors import ValidationError
+from gateway.errors import UnsupportedFeature, ValidationError
 from gateway.interface import (
     CallEvent,
     CallSnapshot,
@@ -96,8 +96,10 @@ def check_dial(request: DialRequest) -> None:
     """Refuse what Plivo cannot take.
 
     Raises:
-        ValidationError: names the field and what is accepted.
+        ValidationError: names the field and what is accepted. UnsupportedFeature: by another SIP carrier.
     """
+    if request.trunk_ref is not None:
+        raise UnsupportedFeature(NAME, "dialing by a link to another SIP carrier")
     check_limits(NAME, request, join_timeout_s=JOIN_TIMEOUT_S, max_duration_s=MAX_DURATION_S)
     if request.to == request.caller_id:
         raise ValidationError("phone_number", "plivo cannot call a number from itself")

@@ -33,6 +33,8 @@ from tests.adapters.plivo.support import (
     REF,
     REQUEST,
     SECRETS,
+    SUB_ACCOUNT,
+    StubTransport,
     fault,
     provider,
     record,
@@ -536,16 +538,34 @@ ACCOUNT_BODY = {
 @pytest.mark.parametrize(("kind", "expected"), [("standard", "main"), ("developer", "trial")])
 def test_the_account_tells_its_name_balance_and_kind(kind: str, expected: str) -> None:
     plivo, transport = provider(reply(200, ACCOUNT_BODY | {"account_type": kind}))
+    notes = ("A trial account calls verified numbers only: add credit in the Plivo console.",)
     assert plivo.check_account() == AccountInfo(
-        account_ref=ACCOUNT, name="Acme", status="active", kind=expected, balance="25.00000", currency="USD"
+        account_ref=ACCOUNT,
+        name="Acme",
+        status="active",
+        kind=expected,
+        balance="25.00000",
+        currency="USD",
+        notes=notes if expected == "trial" else (),
     )
     assert transport.lines == ["GET /"]
 
 
 def test_bad_secrets_are_refused() -> None:
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(RequestRefused, match="copy both from the Plivo console") as refused:
         provider(reply(401, b"Could not verify your access level"))[0].check_account()
     assert refused.value.http_status == 401
+
+
+def test_a_sub_account_that_may_not_read_its_account_is_proved_by_its_numbers() -> None:
+    transport = StubTransport(fault(403, "not allowed"), finished())
+    plivo = PlivoProvider(SECRETS | {"auth_id": SUB_ACCOUNT}, transport=transport)
+    info = plivo.check_account()
+    assert (info.account_ref, info.kind, info.status) == (SUB_ACCOUNT, "sub_account", "unknown")
+    assert len(info.notes) == 1
+    assert transport.requests[1].url.startswith(
+        f"https://api.plivo.com/v1/Account/{SUB_ACCOUNT}/Number/?limit=1"
+    )
 
 
 def number(digits: str, **changes: Any) -> dict[str, Any]:
