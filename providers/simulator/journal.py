@@ -11,7 +11,15 @@ from enum import StrEnum
 from typing import Any
 
 SECRET_FIELDS = frozenset(
-    {"authorization", "sipauthpassword", "password", "auth_token", "sip_auth_password", "stream_auth_token"}
+    {
+        "authorization",
+        "sipauthpassword",
+        "password",
+        "auth_token",
+        "new_auth_token",
+        "sip_auth_password",
+        "stream_auth_token",
+    }
 )
 
 

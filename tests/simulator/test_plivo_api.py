@@ -183,6 +183,24 @@ def test_the_vendors_sdk_works_against_it(customer: Customer, sdk: plivo.RestCli
     assert sdk.recordings.list().meta.total_count == 0
 
 
+def test_the_vendors_sdk_sets_an_account_up(customer: Customer, sdk: plivo.RestClient) -> None:
+    customer.sim.add_inventory("plivo", "+14155550190")
+    (offer,) = sdk.numbers.search(country_iso="US").objects
+    assert sdk.numbers.buy(offer.number).status == "fulfilled"
+    begun = sdk.verify_callerids.initiate_verify(phone_number="14155550177")
+    code = customer.sim.sent_code(customer.account, "+14155550177")
+    known = sdk.verify_callerids.verify_caller_id(begun.verification_uuid, otp=code)
+    assert known.phone_number == "14155550177"
+    made = sdk.subaccounts.create("Shop", True)
+    assert sdk.subaccounts.get(made.auth_id).name == "Shop"
+    sdk.numbers.update(offer.number, subaccount=made.auth_id)
+    sdk.numbers.delete(offer.number)
+    assert sdk.numbers.list().meta.total_count == 1
+    sdk.verify_callerids.delete_verified_caller_id("14155550177")
+    sdk.subaccounts.delete(made.auth_id, cascade=True)
+    assert sdk.subaccounts.list().meta.total_count == 0
+
+
 def test_faults_answer_in_plivos_own_format(customer: Customer) -> None:
     customer.sim.faults.api("plivo", "dial", Fault.RATE_LIMITED)
     customer.sim.faults.api("plivo", "dial", Fault.STATUS, status=403)

@@ -1,10 +1,12 @@
-"""What the carriers' consoles have in common: checks of what a test changes there."""
+"""What the simulated carriers have in common beside calls: checks of what a test changes, and where numbers belong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+
+import phonenumbers
 
 WORDS: Final = {"status": ("active", "suspended", "closed"), "kind": ("full", "trial")}
 
@@ -33,3 +35,13 @@ def require_known(changes: Iterable[str], known: Iterable[str], what: str) -> No
     for name in changes:
         if name not in names:
             raise ValueError(f"a {what} has no setting {name!r}: one of {', '.join(sorted(names))}")
+
+
+def country_of(number: str) -> str | None:
+    """Give the country of a number as alpha-2; made-up numbers count for the main country of their code."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None
+    known = phonenumbers.region_code_for_number(parsed)
+    return known or phonenumbers.region_code_for_country_code(parsed.country_code or 0)

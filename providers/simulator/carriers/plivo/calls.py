@@ -38,6 +38,8 @@ class Habits:
         calls_per_second: above it calls are queued; the message is then `call queued`.
         cdr_delay_s: scripted seconds until a finished call can be read back.
         recordings_need_auth: the console's switch "HTTP Auth on recordings".
+        rental_takes_s: scripted seconds that a bought number is `pending`; 0: rented at once.
+        subaccount_reads_itself: `GET` of the account works with a subaccount's credentials.
         timezone_offset_hours: the account's console time zone, in which hangup times and CDR times are written.
     """
 
@@ -53,6 +55,8 @@ class Habits:
     cdr_delay_s: float = 0.0
     recordings_need_auth: bool = False
     timezone_offset_hours: int = 0
+    rental_takes_s: float = 0.0
+    subaccount_reads_itself: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,7 @@ class PlivoCall:
     """A call of an account. Its id is the leg's id, Plivo's `CallUUID`.
 
     Attributes:
+        auth_id: of the account or subaccount that owns its number; `parent_auth_id` of the main account.
         request_uuid: from the create answer; None for an inbound call and a B leg.
         from_, to: as Plivo writes numbers, without `+`.
         ending: set before the leg ends by whoever ends it; None: read from what happened.
@@ -116,6 +121,7 @@ class PlivoCall:
 
     leg: Leg
     auth_id: str
+    parent_auth_id: str
     from_: str
     to: str
     request_uuid: str | None = None

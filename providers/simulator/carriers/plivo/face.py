@@ -4,23 +4,26 @@ Source: Plivo's call, callback and streaming pages (plivo.com/docs, read 2026). 
 of this, `performer.py` carries the documents out. Everything that Plivo may do either way is a switch in
 `Face.habits`.
 
-Not played: subaccounts, SIP registration and trunks, conferences, what streams cost, and the total time `tt` of a
+Not played: SIP itself, conferences, what streams cost, and the total time `tt` of a
 callback address is kept for the address as a whole but the fallback has its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import string
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import fields
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlencode
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
+from providers.simulator.carriers.console import account_changes, country_of, require_known
 from providers.simulator.carriers.plivo import audio, endings, signing, webhooks
+from providers.simulator.carriers.plivo.accounts import CallerId, PlivoAccount
 from providers.simulator.carriers.plivo.callbacks import policy_of
 from providers.simulator.carriers.plivo.calls import (
     Habits,
@@ -34,9 +37,12 @@ from providers.simulator.carriers.plivo.documents import Element, InvalidDocumen
 from providers.simulator.carriers.plivo.endings import Ending
 from providers.simulator.carriers.plivo.frames import AudioFormat, Codec, Writer
 from providers.simulator.carriers.plivo.handlers import Handlers
+from providers.simulator.carriers.plivo.numbers import Applications, Numbers
+from providers.simulator.carriers.plivo.people import People
 from providers.simulator.carriers.plivo.performer import CallEnds, Document, Performer
-from providers.simulator.carriers.plivo.resources import Application, HeldNumber
+from providers.simulator.carriers.plivo.resources import KINDS, Application, HeldNumber, application, five
 from providers.simulator.carriers.plivo.rest import CallOrder, is_destination
+from providers.simulator.carriers.plivo.trunks import Trunks
 from providers.simulator.delivery import ToSign, Webhook, WebhookAnswer
 from providers.simulator.exchange import Direction, EndedBy, Leg, LegEvent, Outcome
 from providers.simulator.faults import ApiFault
@@ -48,6 +54,7 @@ RECORDING_DELAY_S: Final = 1.0  # invented: between the end of a recording and i
 STREAM_TRIES: Final = 3  # one, and two more
 STREAM_RETRY_S: Final = 1.0  # invented
 FORGED_TOKEN: Final = "not-the-token-of-this-account"  # noqa: S105 - the key of forged signatures
+SIP_APPLICATION: Final = re.compile(r"sips?:(\d+)@app\.plivo\.com", re.IGNORECASE)
 _ID_LETTERS: Final = string.ascii_uppercase + string.digits
 
 ENDED_BY: Final = {
@@ -66,31 +73,6 @@ OUTCOMES: Final = {
 UNREACHABLE_BY_SIP: Final = {404: endings.UNALLOCATED, 480: endings.NO_ANSWER}  # else a carrier error, 3080
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class PlivoAccount:
-    """One account with what it holds. `next_slot` is when the calls-per-second limit lets the next call go."""
-
-    account: Account
-    numbers: dict[str, HeldNumber] = field(default_factory=dict)
-    applications: dict[str, Application] = field(default_factory=dict)
-    next_slot: float = 0.0
-
-    @property
-    def auth_id(self) -> str:
-        """`MA` and 18 letters or digits."""
-        return self.account.account_ref
-
-    @property
-    def tokens(self) -> list[str]:
-        """The auth token, and a second one while it is being rotated in."""
-        names = ("auth_token", "auth_token_secondary")
-        return [self.account.secrets[name] for name in names if self.account.secrets.get(name)]
-
-    def may_call_from(self, number: str) -> bool:
-        """Whether it holds or has verified the number (digits only)."""
-        return number in self.numbers or f"+{number}" in self.account.verified_caller_ids
-
-
 class Face(CarrierFace):
     """The simulated Plivo."""
 
@@ -105,20 +87,63 @@ class Face(CarrierFace):
         self.calls: dict[str, PlivoCall] = {}
         self.recordings: dict[str, Recording] = {}
         self._handlers = Handlers(self)
+        self._numbers = Numbers(self)
+        parts = (self._handlers, self._numbers, Applications(self), People(self), Trunks(self))
+        self._routes = [route for part in parts for route in part.routes()]
 
     # --- the console
 
     def add_account(self, name: str) -> Account:
         """A main account; its secrets are `auth_id` and `auth_token`."""
-        auth_id = "MA" + "".join(self.core.random.choice(_ID_LETTERS) for _ in range(18))
+        return self._open(name, "MA", None).account
+
+    def add_sub_account(self, account: Account, name: str) -> Account:
+        """A subaccount: it sees the numbers and applications that carry its id."""
+        return self.open_subaccount(self.accounts[account.account_ref], name).account
+
+    def open_subaccount(self, parent: PlivoAccount, name: str) -> PlivoAccount:
+        """The same, for the API."""
+        return self._open(name, "SA", parent)
+
+    def _open(self, name: str, prefix: str, parent: PlivoAccount | None) -> PlivoAccount:
+        auth_id = prefix + "".join(self.core.random.choice(_ID_LETTERS) for _ in range(18))
         account = Account(
             provider=self.name,
             name=name,
             account_ref=auth_id,
             secrets={"auth_id": auth_id, "auth_token": self.core.hex(40)},
         )
-        self.accounts[auth_id] = PlivoAccount(account=account)
-        return account
+        made = PlivoAccount(account=account, parent=parent, opened_at=self.clock.now())
+        self.accounts[auth_id] = made
+        return made
+
+    def subaccount(self, parent: PlivoAccount, auth_id: str) -> PlivoAccount | None:
+        """The subaccount of this id, if it is one of `parent`."""
+        found = self.accounts.get(auth_id)
+        return found if found is not None and found.parent is parent else None
+
+    def is_of(self, auth_id: str, owner: PlivoAccount) -> bool:
+        """Whether what belongs to `auth_id` is the account's, or that of one of its subaccounts."""
+        found = self.accounts.get(auth_id)
+        return auth_id == owner.auth_id or (found is not None and found.parent is owner)
+
+    def change_account(self, account: Account, changes: Mapping[str, Any]) -> None:
+        """`status`, `kind` and `balance` of a main account; the money is never hidden here."""
+        checked = account_changes(changes)
+        if checked.get("balance", "0") is None:
+            raise ValueError("Plivo always shows the balance: give an amount")
+        owner = self.accounts[account.account_ref].root
+        owner.status = checked.get("status", owner.status)
+        owner.is_trial = checked.get("kind", "trial" if owner.is_trial else "full") == "trial"
+        owner.balance = five(checked.get("balance", owner.balance))
+
+    def permit(self, account: Account, country: str, allowed: bool) -> None:
+        """Geo permission, which the API cannot read; every country is permitted at first."""
+        forbidden = self.accounts[account.account_ref].root.forbidden
+        if allowed:
+            forbidden.discard(country)
+        else:
+            forbidden.add(country)
 
     def add_number(
         self,
@@ -129,19 +154,106 @@ class Face(CarrierFace):
         kind: str = "local",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Rent a number; it points at no application yet."""
-        held = HeldNumber(number=plivo_number(number), **(settings or {}))
-        self.accounts[account.account_ref].numbers[held.number] = held
+        """Rent a number; it points at no application yet. A subaccount's is its parent's, with its id."""
+        owner = self.accounts[account.account_ref]
+        held = HeldNumber(
+            number=plivo_number(number),
+            sub_account=owner.sub_account,
+            number_type=KINDS.get(kind, kind),
+            voice_enabled=voice,
+            country=country_of(number) or "US",
+        )
+        owner.root.numbers[held.number] = held
+        self._change(held, settings or {})
+
+    def number_settings(self, account: Account, number: str) -> dict[str, Any]:
+        """The number as the API shows it."""
+        owner = self.accounts[account.account_ref]
+        return self._numbers.shown(owner, self._held_by(account, number))
+
+    def change_number(self, account: Account, number: str, changes: Mapping[str, Any]) -> None:
+        """Settings of the number, among them `app_id`; nothing is checked but their names."""
+        self._change(self._held_by(account, number), changes)
+
+    def _change(self, held: HeldNumber, changes: Mapping[str, Any]) -> None:
+        require_known(changes, {each.name for each in fields(held)} - {"number"}, "Plivo number")
+        for name, value in changes.items():
+            setattr(held, name, value or "" if name == "app_id" else value)
+
+    def remove_number(self, account: Account, number: str) -> None:
+        """The number is given back."""
+        held = self._held_by(account, number)
+        del self.accounts[account.account_ref].root.numbers[held.number]
+
+    def _held_by(self, account: Account, number: str) -> HeldNumber:
+        held = self.accounts[account.account_ref].number(plivo_number(number))
+        if held is None:
+            raise UnknownNumber(f"the Plivo account does not hold the number ...{number[-4:]}")
+        return held
+
+    def applications(self, account: Account) -> list[dict[str, Any]]:
+        """The applications as the API shows them."""
+        owner = self.accounts[account.account_ref]
+        base = f"/v1/Account/{owner.root.auth_id}/"
+        return [
+            application(app, base) for app in owner.root.applications.values() if owner.sees(app.subaccount)
+        ]
+
+    def change_application(self, account: Account, ref: str, changes: Mapping[str, Any]) -> None:
+        """Settings of the application; nothing is checked but their names."""
+        app = self._application(account, ref)
+        require_known(changes, {each.name for each in fields(app)} - {"app_id"}, "Plivo application")
+        for name, value in changes.items():
+            setattr(app, name, value)
+
+    def remove_application(self, account: Account, ref: str) -> None:
+        """The application is deleted; its numbers are linked to nothing then."""
+        owner = self.accounts[account.account_ref].root
+        del owner.applications[self._application(account, ref).app_id]
+        owner.unlink(ref)
+
+    def _application(self, account: Account, ref: str) -> Application:
+        app = self.accounts[account.account_ref].application(ref)
+        if app is None:
+            raise KeyError(ref)
+        return app
+
+    def verify_caller_id(self, account: Account, number: str) -> None:
+        """A verified caller ID of the main account, or of the subaccount."""
+        owner = self.accounts[account.account_ref]
+        self.keep_caller_id(
+            owner.root,
+            CallerId(
+                number=plivo_number(number),
+                verified_at=self.clock.now(),
+                verification_uuid=self.new_uuid(),
+                country=country_of(number) or "",
+                sub_account=owner.sub_account,
+            ),
+        )
+
+    def keep_caller_id(self, owner: PlivoAccount, known: CallerId) -> None:
+        """The number was verified."""
+        owner.caller_ids[known.number] = known
+        super().verify_caller_id(owner.account, f"+{known.number}")
+
+    def sent_code(self, account: Account, number: str) -> str:
+        """The one-time password of the newest verification of the number."""
+        begun = self.accounts[account.account_ref].root.verifications.values()
+        codes = [each.code for each in begun if each.caller_id.number == plivo_number(number)]
+        if not codes:
+            raise KeyError(f"no verification of ...{number[-4:]} is under way")
+        return codes[-1]
 
     def configure_number(
         self, number: str, *, voice_url: str | None, status_url: str | None, fallback_url: str | None
     ) -> None:
         """Set the addresses of the number's application, which is made when there is none."""
         owner, held = self._holder(number)
-        app = owner.applications.get(held.app_id)
+        app = owner.root.applications.get(held.app_id)
         if app is None:
             app = self.add_application(
-                owner, Application(app_id="", app_name=f"app-{held.number}", answer_url="")
+                owner.root, Application(app_id="", app_name=f"app-{held.number}", answer_url="")
             )
             held.app_id = app.app_id
         if voice_url is not None:
@@ -158,25 +270,40 @@ class Face(CarrierFace):
         return app
 
     def holds(self, address: str) -> bool:
-        """Whether an account rents the number."""
-        return any(plivo_number(address) in owner.numbers for owner in self.accounts.values())
+        """Whether an account rents the number, or has the application of the SIP address."""
+        return self._destination(address) is not None
 
     def _holder(self, number: str) -> tuple[PlivoAccount, HeldNumber]:
         for owner in self.accounts.values():
-            held = owner.numbers.get(plivo_number(number))
+            held = owner.number(plivo_number(number)) if owner.parent is None else None
             if held is not None:
-                return owner, held
+                return self.accounts.get(held.sub_account, owner), held
         raise UnknownNumber(f"no account holds the number ...{number[-4:]}")
+
+    def _destination(self, address: str) -> tuple[PlivoAccount, Application | None] | None:
+        """Who is called, and the application that answers; None: nobody has the address."""
+        if found := SIP_APPLICATION.fullmatch(address):
+            for owner in self.accounts.values():
+                app = owner.root.applications.get(found[1])
+                if app is not None:
+                    return self.accounts.get(app.subaccount, owner.root), app
+            return None
+        try:
+            owner, held = self._holder(address)
+        except UnknownNumber:
+            return None
+        usable = held.active and held.voice_enabled and owner.root.status == "active"
+        return owner, owner.root.applications.get(held.app_id) if usable else None
 
     # --- the API
 
     def routes(self) -> Sequence[Route]:
         """The resources under `/v1/Account/{auth_id}/`."""
-        return self._handlers.routes
+        return self._routes
 
     def unmatched(self, request: ApiRequest, allowed: Sequence[str]) -> ApiAnswer:
         """404 or 405; a missing trailing slash is a 404 here (what Plivo does is unconfirmed)."""
-        return self._handlers.unmatched(request, allowed)
+        return self._handlers.error(405 if allowed else 404)
 
     def fault_answer(self, fault: ApiFault, request: ApiRequest) -> ApiAnswer:
         """Plivo's error body of a status."""
@@ -190,9 +317,9 @@ class Face(CarrierFace):
 
     def place(self, owner: PlivoAccount, order: CallOrder, to: str) -> tuple[PlivoCall, bool]:
         """Accept one destination; the flag tells whether it has to wait for the calls-per-second limit."""
-        call = self._add(
-            owner.auth_id, Direction.OUTBOUND, to=_e164(to), from_=_e164(order.from_), parent=None
-        )
+        shown = owner.number(plivo_number(order.from_))
+        signer = self.accounts.get(shown.sub_account, owner) if shown is not None else owner
+        call = self._add(signer, Direction.OUTBOUND, to=_e164(to), from_=_e164(order.from_), parent=None)
         call.request_uuid = self.new_uuid() if self.habits.request_uuid_differs else call.uuid
         call.caller_name = order.caller_name or ""
         call.answer = Target(url=order.answer_url, method=order.answer_method)
@@ -204,8 +331,9 @@ class Face(CarrierFace):
         call.hangup_on_ring_s = order.hangup_on_ring_s
         call.parent_call_uuid = order.parent_call_uuid
         now = self.clock.mark()
-        waits_s = max(0.0, owner.next_slot - now)
-        owner.next_slot = now + waits_s + 1 / self.habits.calls_per_second
+        main = owner.root  # subaccounts share its rate
+        waits_s = max(0.0, main.next_slot - now)
+        main.next_slot = now + waits_s + 1 / self.habits.calls_per_second
         self.core.spawn(self._dial(call, waits_s), call_id=call.uuid)
         return call, waits_s > 0
 
@@ -214,11 +342,13 @@ class Face(CarrierFace):
         self.exchange.dial(call.leg, ring_timeout_s=call.ring_timeout_s)
 
     def ring(self, number: str, from_: str) -> Leg:
-        """A phone calls a number: its application's addresses are read now."""
-        owner, held = self._holder(number)
-        app = owner.applications.get(held.app_id)
-        call = self._add(owner.auth_id, Direction.INBOUND, to=number, from_=from_, parent=None)
-        if app is not None and app.answer_url:
+        """A phone calls a number, or a SIP carrier an application: its addresses are read now."""
+        found = self._destination(number)
+        if found is None:
+            raise UnknownNumber(f"no account holds the number ...{number[-4:]}")
+        owner, app = found
+        call = self._add(owner, Direction.INBOUND, to=number, from_=from_, parent=None)
+        if app is not None and app.answer_url and app.enabled:
             call.answer = Target(url=app.answer_url, method=app.answer_method)
             call.fallback = _target(app.fallback_answer_url or None, app.fallback_method)
             # an application without hangup_url sends the hangup to its answer_url
@@ -228,7 +358,11 @@ class Face(CarrierFace):
     def place_b_leg(self, call: PlivoCall, to: str, *, caller_id: str, ring_s: int) -> PlivoCall:
         """Dial another phone for a call, with its own uuid."""
         b_leg = self._add(
-            call.auth_id, Direction.OUTBOUND, to=_e164(to), from_=_e164(caller_id), parent=call.leg
+            self.accounts[call.auth_id],
+            Direction.OUTBOUND,
+            to=_e164(to),
+            from_=_e164(caller_id),
+            parent=call.leg,
         )
         b_leg.ring_timeout_s, b_leg.parent_call_uuid = ring_s, call.uuid
         if is_destination(to):
@@ -238,18 +372,24 @@ class Face(CarrierFace):
         return b_leg
 
     def _add(
-        self, auth_id: str, direction: Direction, *, to: str, from_: str, parent: Leg | None
+        self, owner: PlivoAccount, direction: Direction, *, to: str, from_: str, parent: Leg | None
     ) -> PlivoCall:
         leg = self.exchange.create(
             self.new_uuid(),
             provider=self.name,
-            account_ref=auth_id,
+            account_ref=owner.auth_id,
             direction=direction,
             to=to,
             from_=from_,
             parent=parent,
         )
-        call = PlivoCall(leg=leg, auth_id=auth_id, from_=plivo_number(from_), to=plivo_number(to))
+        call = PlivoCall(
+            leg=leg,
+            auth_id=owner.auth_id,
+            parent_auth_id=owner.root.auth_id,
+            from_=plivo_number(from_),
+            to=plivo_number(to),
+        )
         self.calls[leg.id] = call
         return call
 
@@ -437,11 +577,16 @@ class Face(CarrierFace):
             return WebhookAnswer(error="timeout")
 
     def _sign(self, auth_id: str, request: ToSign) -> dict[str, str]:
-        tokens = [FORGED_TOKEN] if request.forged else self.accounts[auth_id].tokens
+        tokens, main_token = self._keys(auth_id, forged=request.forged)
         pairs = parse_qsl(request.body.decode(), keep_blank_values=True)
         return signing.signed_headers(
-            request.method, request.url, pairs, nonce=self._nonce(), tokens=tokens, main_token=tokens[0]
+            request.method, request.url, pairs, nonce=self._nonce(), tokens=tokens, main_token=main_token
         )
+
+    def _keys(self, auth_id: str, *, forged: bool = False) -> tuple[list[str], str]:
+        """The tokens of the account or subaccount that owns the number, and the main account's."""
+        owner = self.accounts[auth_id]
+        return ([FORGED_TOKEN], FORGED_TOKEN) if forged else (owner.tokens, owner.root.tokens[0])
 
     def _nonce(self) -> str:
         return str(self.core.random.randrange(10**19, 10**20))
@@ -575,9 +720,9 @@ class Face(CarrierFace):
         return Codec(writer, started_ms=started_ms, sends_stop=self.habits.stream_stop_frame)
 
     def _upgrade_headers(self, call: PlivoCall, record: StreamRecord) -> dict[str, str]:
-        tokens = self.accounts[call.auth_id].tokens
+        tokens, main_token = self._keys(call.auth_id)
         return signing.upgrade_headers(
-            record.service_url, nonce=self._nonce(), tokens=tokens, main_token=tokens[0]
+            record.service_url, nonce=self._nonce(), tokens=tokens, main_token=main_token
         )
 
     def _tell_stream(

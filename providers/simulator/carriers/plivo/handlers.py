@@ -1,171 +1,68 @@
-"""Plivo's REST API: `/v1/Account/{auth_id}/...`, every path with its trailing slash, JSON bodies, Basic auth.
+"""Plivo's calls by its REST API: `/v1/Account/{auth_id}/...`, every path with its trailing slash, JSON, Basic auth.
 
 Source: Plivo's API reference (plivo.com/docs, read 2026). The parameters are checked in `rest.py`, the answers
-written in `resources.py`; here is what a request does.
+written in `resources.py`; here is what a request does. Beside it stand `numbers.py`, `people.py` and `trunks.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from providers.simulator.api import ApiAnswer, ApiRequest, Route, json_answer
+from providers.simulator.api import ApiAnswer, ApiRequest, Route
+from providers.simulator.carriers.console import country_of
 from providers.simulator.carriers.plivo import endings, resources, rest
+from providers.simulator.carriers.plivo.accounts import PlivoAccount
 from providers.simulator.carriers.plivo.calls import PlivoCall, Recording, StreamRecord, Target
-from providers.simulator.carriers.plivo.resources import Application, HeldNumber
 from providers.simulator.carriers.plivo.rest import RestError
+from providers.simulator.carriers.plivo.verbs import BASE, NO_CONTENT, TEXTS, Json, Line, Verbs
 
-if TYPE_CHECKING:
-    from providers.simulator.carriers.plivo.face import Face, PlivoAccount
-
-Json = dict[str, Any]
-Verb = Callable[["PlivoAccount", ApiRequest], ApiAnswer]
-
-BASE: Final = "/v1/Account/{auth_id}/"
 CALL_NOT_FOUND: Final = "call not found"
-TEXTS: Final = {
-    400: "bad request",
-    401: "authentication failed",
-    403: "call could not be placed: concurrency limit breached or destination not permitted",
-    404: "not found",
-    405: "method not allowed",
-    409: "conflict",
-    429: "rate limit exceeded",
-}  # Plivo documents no texts for these statuses
 API_RECORD_LIMIT_S: Final = 60
 DEFAULT_STREAM_TIMEOUT_S: Final = 86_400
-NO_CONTENT: Final = ApiAnswer(status=204, content_type=None)
 
 
-class Handlers:
-    """The API of one face."""
+class Handlers(Verbs):
+    """Calls, their streams and recordings."""
 
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        self.routes = [
-            self._route(method, path, operation, verb)
-            for method, path, operation, verb in (
-                ("GET", "", "account", self._account),
-                ("POST", "Call/", "dial", self._place),
-                ("GET", "Call/", "list", self._list_calls),
-                ("DELETE", "Call/", "hang_up", self._hang_up_all),
-                ("GET", "Call/{call_uuid}/", "fetch", self._get_call),
-                ("POST", "Call/{call_uuid}/", "update", self._transfer),
-                ("DELETE", "Call/{call_uuid}/", "hang_up", self._hang_up),
-                ("DELETE", "Request/{request_uuid}/", "hang_up", self._cancel),
-                ("POST", "Call/{call_uuid}/Record/", "command", self._record),
-                ("DELETE", "Call/{call_uuid}/Record/", "command", self._stop_recording),
-                ("POST", "Call/{call_uuid}/Play/", "command", self._play),
-                ("DELETE", "Call/{call_uuid}/Play/", "command", self._stop_sound),
-                ("POST", "Call/{call_uuid}/Speak/", "command", self._speak),
-                ("DELETE", "Call/{call_uuid}/Speak/", "command", self._stop_sound),
-                ("POST", "Call/{call_uuid}/DTMF/", "command", self._dtmf),
-                ("POST", "Call/{call_uuid}/Stream/", "command", self._start_stream),
-                ("GET", "Call/{call_uuid}/Stream/", "fetch", self._list_streams),
-                ("DELETE", "Call/{call_uuid}/Stream/", "command", self._stop_streams),
-                ("GET", "Call/{call_uuid}/Stream/{stream_id}/", "fetch", self._get_stream),
-                ("DELETE", "Call/{call_uuid}/Stream/{stream_id}/", "command", self._stop_streams),
-                ("GET", "Number/", "numbers", self._list_numbers),
-                ("GET", "Number/{number}/", "numbers", self._get_number),
-                ("POST", "Number/{number}/", "number_write", self._update_number),
-                ("DELETE", "Number/{number}/", "release", self._unrent),
-                ("GET", "Application/", "numbers", self._list_applications),
-                ("POST", "Application/", "application_write", self._create_application),
-                ("GET", "Application/{app_id}/", "numbers", self._get_application),
-                ("POST", "Application/{app_id}/", "application_write", self._update_application),
-                ("DELETE", "Application/{app_id}/", "application_write", self._delete_application),
-                ("GET", "Recording/", "recording", self._list_recordings),
-                ("GET", "Recording/{recording_id}/", "recording", self._get_recording),
-                ("DELETE", "Recording/{recording_id}/", "recording", self._delete_recording),
-            )
-        ]
-        media = Route("GET", BASE + "Recording/{file}", "recording", self._media)
-        self.routes.append(media)
+    def lines(self) -> Iterable[Line]:
+        """Give the requests."""
+        return (
+            ("POST", "Call/", "dial", self._place),
+            ("GET", "Call/", "list", self._list_calls),
+            ("DELETE", "Call/", "hang_up", self._hang_up_all),
+            ("GET", "Call/{call_uuid}/", "fetch", self._get_call),
+            ("POST", "Call/{call_uuid}/", "update", self._transfer),
+            ("DELETE", "Call/{call_uuid}/", "hang_up", self._hang_up),
+            ("DELETE", "Request/{request_uuid}/", "hang_up", self._cancel),
+            ("POST", "Call/{call_uuid}/Record/", "command", self._record),
+            ("DELETE", "Call/{call_uuid}/Record/", "command", self._stop_recording),
+            ("POST", "Call/{call_uuid}/Play/", "command", self._play),
+            ("DELETE", "Call/{call_uuid}/Play/", "command", self._stop_sound),
+            ("POST", "Call/{call_uuid}/Speak/", "command", self._speak),
+            ("DELETE", "Call/{call_uuid}/Speak/", "command", self._stop_sound),
+            ("POST", "Call/{call_uuid}/DTMF/", "command", self._dtmf),
+            ("POST", "Call/{call_uuid}/Stream/", "command", self._start_stream),
+            ("GET", "Call/{call_uuid}/Stream/", "fetch", self._list_streams),
+            ("DELETE", "Call/{call_uuid}/Stream/", "command", self._stop_streams),
+            ("GET", "Call/{call_uuid}/Stream/{stream_id}/", "fetch", self._get_stream),
+            ("DELETE", "Call/{call_uuid}/Stream/{stream_id}/", "command", self._stop_streams),
+            ("GET", "Recording/", "recording", self._list_recordings),
+            ("GET", "Recording/{recording_id}/", "recording", self._get_recording),
+            ("DELETE", "Recording/{recording_id}/", "recording", self._delete_recording),
+        )
 
-    # --- around every request
-
-    def _route(self, method: str, path: str, operation: str, verb: Verb) -> Route:
-        return Route(method, BASE + path, operation, self._guarded(verb))
-
-    def _guarded(self, verb: Verb) -> Callable[[ApiRequest], Awaitable[ApiAnswer]]:
-        async def handle(request: ApiRequest) -> ApiAnswer:
-            owner = self._authenticated(request)
-            if owner is None:
-                return self.error(401)
-            try:
-                return verb(owner, request)
-            except RestError as refused:
-                return self.error(refused.status, refused.text)
-
-        return handle
-
-    def error(self, status: int, text: str | None = None) -> ApiAnswer:
-        """Plivo's error of a status; the text is ours where none is documented."""
-        shown = text or TEXTS.get(status, "internal server error")
-        return json_answer(rest.error_body(self._face.new_uuid(), shown), status)
-
-    def unmatched(self, request: ApiRequest, allowed: object) -> ApiAnswer:
-        """No such path, or not with this method."""
-        return self.error(405 if allowed else 404)
-
-    def _authenticated(self, request: ApiRequest) -> PlivoAccount | None:
-        """The account of the path, if the credentials are its own."""
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        try:
-            user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        owner = self._face.accounts.get(request.parts["auth_id"])
-        if scheme.lower() != "basic" or owner is None or user != owner.auth_id:
-            return None
-        matches = [hmac.compare_digest(token.encode(), known.encode()) for known in owner.tokens]
-        return owner if any(matches) else None
-
-    def _body(self, request: ApiRequest) -> Json:
-        if not request.body:
-            return {}
-        if request.content_type != "application/json":
-            raise RestError(400, "content type must be application/json")
-        try:
-            body = request.json()
-        except ValueError as error:
-            raise RestError(400, "body is not valid JSON") from error
-        if not isinstance(body, dict):
-            raise RestError(400, "body must be a JSON object")
-        return _without_path(request, body)
-
-    def _query(self, request: ApiRequest, table: rest.Table) -> Json:
-        return rest.read_params(_without_path(request, dict(request.query_pairs())), table)
-
-    def _done(
-        self, message: str, status: int = 202, *, call: PlivoCall | None = None, **fields: Any
-    ) -> ApiAnswer:
-        document = {"api_id": self._face.new_uuid(), "message": message, **fields}
-        return json_answer(document, status, call_id=call.uuid if call else None)
-
-    def _shown(self, document: Json) -> ApiAnswer:
-        return json_answer({"api_id": self._face.new_uuid(), **document})
-
-    def _page(self, request: ApiRequest, rows: list[Json]) -> ApiAnswer:
-        return self._shown(resources.page(rows, dict(request.query_pairs()), request.path))
-
-    @staticmethod
-    def _base(owner: PlivoAccount) -> str:
-        return f"/v1/Account/{owner.auth_id}/"
+    def routes(self) -> list[Route]:
+        """Give the requests, and the recordings' files, which may be public."""
+        return [*super().routes(), Route("GET", BASE + "Recording/{file}", "recording", self._media)]
 
     # --- calls
 
-    def _account(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        shown = resources.account(owner.auth_id, owner.account.name, self._base(owner), self._face.habits)
-        return self._shown(shown)
-
     def _place(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
         order = rest.read_call_order(self._body(request), owner.may_call_from)
+        self._permit(owner, order)
         placed = [self._face.place(owner, order, to) for to in order.destinations]
         ids = [call.request_uuid for call, _ in placed]
         if len(order.destinations) > 1 or "<" in str(self._body(request)["to"]):
@@ -173,13 +70,31 @@ class Handlers:
         call, is_queued = placed[0]
         return self._done("call queued" if is_queued else "call fired", 201, call=call, request_uuid=ids[0])
 
+    def _permit(self, owner: PlivoAccount, order: rest.CallOrder) -> None:
+        """Refuse what the account may not call at all; the texts but that of compliance are ours."""
+        main = owner.root
+        if main.status != "active":
+            raise RestError(403, "account is suspended")
+        held = owner.number(rest.digits(order.from_))
+        if held is not None and held.compliance_status not in (None, "accepted"):
+            raise RestError(
+                400,
+                f"from number {held.number} cannot place calls as its compliance application is not in "
+                "'accepted' status",
+            )
+        for to in order.destinations:
+            if main.is_trial and f"+{rest.digits(to)}" not in main.account.verified_caller_ids:
+                raise RestError(403, "a trial account can call verified numbers only")
+            if country_of(to) in main.forbidden:
+                raise RestError(403, TEXTS[403])
+
     def _owned(self, owner: PlivoAccount) -> list[PlivoCall]:
         """The account's calls, newest first as the lists show them."""
-        return [call for call in reversed(self._face.calls.values()) if call.auth_id == owner.auth_id]
+        return [call for call in reversed(self._face.calls.values()) if self._face.is_of(call.auth_id, owner)]
 
     def _call(self, owner: PlivoAccount, call_uuid: str) -> PlivoCall:
         call = self._face.calls.get(call_uuid)
-        if call is None or call.auth_id != owner.auth_id:
+        if call is None or not self._face.is_of(call.auth_id, owner):
             raise RestError(404, CALL_NOT_FOUND)
         return call
 
@@ -231,7 +146,7 @@ class Handlers:
             and rest.in_range(given, "bill_duration", call.bill_s)
             and self._has_end(call, given)
         ]
-        return self._page(request, [self._cdr(owner, call) for call in kept])
+        return self._page(request, kept, lambda call: self._cdr(owner, call))
 
     def _has_end(self, call: PlivoCall, given: Mapping[str, Any]) -> bool:
         ending = self._face.ending_of(call)
@@ -385,8 +300,10 @@ class Handlers:
         return found
 
     def _list_streams(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        rows = [resources.stream(each, request.parts["call_uuid"]) for each in self._streams(owner, request)]
-        return self._page(request, rows)
+        call_uuid = request.parts["call_uuid"]
+        return self._page(
+            request, self._streams(owner, request), lambda each: resources.stream(each, call_uuid)
+        )
 
     def _get_stream(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
         (record,) = self._streams(owner, request)
@@ -399,87 +316,6 @@ class Handlers:
                 record.media.close()
         return NO_CONTENT
 
-    # --- numbers and applications
-
-    def _held(self, owner: PlivoAccount, request: ApiRequest) -> HeldNumber:
-        held = owner.numbers.get(request.parts["number"])
-        if held is None:
-            raise RestError(404, "not found")
-        return held
-
-    def _list_numbers(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        given = self._query(request, rest.NUMBER_LIST)
-        services = set(given.get("services", "voice").split(","))
-        rows = [
-            resources.number(held, self._base(owner))
-            for held in owner.numbers.values()
-            if held.number.startswith(given.get("number_startswith", ""))
-            and given.get("alias", held.alias) == held.alias
-            and given.get("subaccount", held.sub_account) == held.sub_account
-            and given.get("type", "local") == "local"
-            and services == {"voice"}
-        ]
-        return self._page(request, rows)
-
-    def _get_number(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        return self._shown(resources.number(self._held(owner, request), self._base(owner)))
-
-    def _update_number(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        held = self._held(owner, request)
-        given = rest.read_params(self._body(request), rest.NUMBER_UPDATE)
-        app_id = given.get("app_id", held.app_id)
-        if app_id and app_id not in owner.applications:
-            raise RestError(400, "app_id parameter is invalid")
-        held.app_id = app_id
-        held.sub_account = given.get("subaccount", held.sub_account)
-        for name in resources.UPDATABLE:
-            setattr(held, name, given.get(name, getattr(held, name)))
-        return self._done("changed")
-
-    def _unrent(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        del owner.numbers[self._held(owner, request).number]
-        return NO_CONTENT
-
-    def _app(self, owner: PlivoAccount, request: ApiRequest) -> Application:
-        app = owner.applications.get(request.parts["app_id"])
-        if app is None:
-            raise RestError(404, "not found")
-        return app
-
-    def _list_applications(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        given = self._query(request, rest.APPLICATION_LIST)
-        rows = [
-            resources.application(app, self._base(owner))
-            for app in owner.applications.values()
-            if app.app_name.startswith(given.get("app_name", ""))
-            and given.get("subaccount", app.subaccount) == app.subaccount
-        ]
-        return self._page(request, rows)
-
-    def _get_application(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        return self._shown(resources.application(self._app(owner, request), self._base(owner)))
-
-    def _create_application(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        given = rest.read_params(
-            self._body(request), rest.APPLICATION_CREATE, required=("app_name", "answer_url")
-        )
-        app = self._face.add_application(owner, Application(app_id="", **given))
-        return self._done("created", 201, app_id=app.app_id)
-
-    def _update_application(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        app = self._app(owner, request)
-        for name, value in rest.read_params(self._body(request), rest.APPLICATION_UPDATE).items():
-            setattr(app, name, value)
-        return self._done("changed")
-
-    def _delete_application(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
-        app = self._app(owner, request)
-        rest.read_params(self._body(request), rest.APPLICATION_DELETE)
-        del owner.applications[app.app_id]
-        for held in owner.numbers.values():
-            held.app_id = "" if held.app_id == app.app_id else held.app_id
-        return NO_CONTENT
-
     # --- recordings
 
     def _kept(self, owner: PlivoAccount) -> list[Recording]:
@@ -487,7 +323,7 @@ class Handlers:
         return [
             recording
             for recording in reversed(self._face.recordings.values())
-            if recording.audio and self._face.calls[recording.call_uuid].auth_id == owner.auth_id
+            if recording.audio and self._face.is_of(self._face.calls[recording.call_uuid].auth_id, owner)
         ]
 
     def _recording(self, owner: PlivoAccount, recording_id: str) -> Recording:
@@ -503,7 +339,7 @@ class Handlers:
         given = self._query(request, rest.RECORDING_LIST)
         low, high = rest.time_range(given, "add_time", self._face.clock.now() + timedelta(seconds=1))
         rows = [
-            self._recording_json(owner, recording)
+            recording
             for recording in self._kept(owner)
             if recording.ended_at is not None
             and low <= recording.ended_at <= high
@@ -512,7 +348,7 @@ class Handlers:
             and _starts(recording.to_number, given, "to_number")
             and rest.in_range(given, "recording_storage_duration", 0)
         ]
-        return self._page(request, rows)
+        return self._page(request, rows, lambda recording: self._recording_json(owner, recording))
 
     def _get_recording(self, owner: PlivoAccount, request: ApiRequest) -> ApiAnswer:
         recording = self._recording(owner, request.parts["recording_id"])
@@ -538,11 +374,6 @@ class Handlers:
         return self.error(404)
 
 
-def _without_path(request: ApiRequest, given: Json) -> Json:
-    """The vendor's SDK repeats the path's ids as parameters; those are let through."""
-    return {name: value for name, value in given.items() if request.parts.get(name) != value}
-
-
 def _target(given: Mapping[str, Any], name: str) -> Target | None:
     url = given.get(f"{name}_url")
     return None if url is None else Target(url=url, method=given.get(f"{name}_method", "POST"))
@@ -551,7 +382,7 @@ def _target(given: Mapping[str, Any], name: str) -> Target | None:
 def _has_numbers(call: PlivoCall, given: Mapping[str, Any]) -> bool:
     return (
         given.get("call_direction", str(call.leg.direction)) == str(call.leg.direction)
-        and "subaccount" not in given
+        and given.get("subaccount", call.auth_id) == call.auth_id
         and _starts(call.from_, given, "from_number")
         and _starts(call.to, given, "to_number")
     )

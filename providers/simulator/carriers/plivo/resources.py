@@ -1,4 +1,4 @@
-"""Plivo's resources as JSON: calls (finished, live, queued), streams, recordings, numbers, applications, the account.
+"""Plivo's resources as JSON: calls (finished, live, queued), streams, recordings, numbers, applications, accounts.
 
 Source: Plivo's API reference (plivo.com/docs, read 2026). Field names are Plivo's; the rates, cities and dates are
 invented.
@@ -6,12 +6,14 @@ invented.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Any, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode
 
+from providers.simulator.carriers.base import Offer
 from providers.simulator.carriers.plivo.calls import (
     Habits,
     PlivoCall,
@@ -23,14 +25,31 @@ from providers.simulator.carriers.plivo.calls import (
 from providers.simulator.carriers.plivo.endings import Ending
 from providers.simulator.carriers.plivo.rest import PAGE
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from providers.simulator.carriers.plivo.accounts import CallerId, PlivoAccount
 
-UPDATABLE: Final = ("alias", "cnam_lookup", "cnam", "caller_reputation")
+Json = dict[str, Any]
+Item = TypeVar("Item")
+
+COUNTRIES: Final = {
+    "AU": "Australia",
+    "BR": "Brazil",
+    "CA": "Canada",
+    "DE": "Germany",
+    "FR": "France",
+    "GB": "United Kingdom",
+    "IN": "India",
+    "US": "United States",
+}  # the others are shown by their code
+KINDS: Final = {"toll_free": "tollfree"}  # of an offer, in Plivo's words
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Application:
-    """What a number points at: the addresses its calls are asked with. `app_id` is digits."""
+    """What a number points at: the addresses its calls are asked with. `app_id` is digits.
+
+    The console can switch one off: `enabled`.
+    """
 
     app_id: str
     app_name: str
@@ -50,11 +69,15 @@ class Application:
     sip_auth_type: str = ""
     ip_acl_uuid: str = ""
     credential_uuid: str = ""
+    enabled: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class HeldNumber:
-    """A number the account rents; `app_id` empty: linked to nothing."""
+    """A number the account rents, or brings from its own `carrier`.
+
+    `app_id`: an application or an inbound trunk; empty: linked to nothing. `country`: ISO code.
+    """
 
     number: str
     app_id: str = ""
@@ -63,6 +86,17 @@ class HeldNumber:
     cnam_lookup: str = "disabled"
     cnam: str = ""
     caller_reputation: str = ""
+    number_type: str = "local"
+    country: str = "US"
+    region: str = ""
+    city: str = ""
+    carrier: str = "Plivo"
+    active: bool = True
+    voice_enabled: bool = True
+    sms_enabled: bool = False
+    monthly_rental_rate: str = "0.80000"
+    compliance_application_id: str | None = None
+    compliance_status: str | None = None
 
 
 def cdr(call: PlivoCall, ending: Ending, base: str, habits: Habits) -> Json:
@@ -168,32 +202,33 @@ def recording(record: Recording, url: str, base: str) -> Json:
     }
 
 
-def number(held: HeldNumber, base: str) -> Json:
-    """A rented number; `application` is an address or null."""
+def number(held: HeldNumber, base: str, *, is_trunk: bool = False) -> Json:
+    """A rented number; `application` is the address of an application or a trunk, or null."""
+    target = f"Zentrunk/Trunk/{held.app_id}" if is_trunk else f"Application/{held.app_id}"
     return {
-        "active": True,
+        "active": held.active,
         "added_on": "2025-01-15",
         "alias": held.alias,
-        "application": f"{base}Application/{held.app_id}/" if held.app_id else None,
+        "application": f"{base}{target}/" if held.app_id else None,
         "caller_reputation_status": held.caller_reputation or None,
-        "carrier": "Plivo",
-        "city": "",
+        "carrier": held.carrier,
+        "city": held.city,
         "cnam": held.cnam,
         "cnam_lookup": held.cnam_lookup,
-        "compliance_application_id": None,
-        "compliance_status": None,
-        "country": "United States" if held.number.startswith("1") else "",
+        "compliance_application_id": held.compliance_application_id,
+        "compliance_status": held.compliance_status,
+        "country": COUNTRIES.get(held.country, held.country),
         "mms_enabled": False,
-        "monthly_rental_rate": "0.80000",
+        "monthly_rental_rate": held.monthly_rental_rate,
         "number": held.number,
-        "number_type": "local",
+        "number_type": held.number_type,
         "profile_uuid": None,
-        "region": "",
+        "region": held.region,
         "renewal_date": "2030-01-15",
         "resource_uri": f"{base}Number/{held.number}/",
-        "sms_enabled": False,
+        "sms_enabled": held.sms_enabled,
         "sub_account": held.sub_account or None,
-        "voice_enabled": True,
+        "voice_enabled": held.voice_enabled,
         "voice_rate": "0.00550",
     }
 
@@ -208,7 +243,7 @@ def application(app: Application, base: str) -> Json:
         "credential_uuid": app.credential_uuid,
         "default_app": app.default_number_app,
         "default_endpoint_app": app.default_endpoint_app,
-        "enabled": True,
+        "enabled": app.enabled,
         "fallback_answer_url": app.fallback_answer_url,
         "fallback_method": app.fallback_method,
         "hangup_method": app.hangup_method,
@@ -225,25 +260,85 @@ def application(app: Application, base: str) -> Json:
     }
 
 
-def account(auth_id: str, name: str, base: str, habits: Habits) -> Json:
+def account(owner: PlivoAccount, base: str, habits: Habits) -> Json:
     """The account: the credentials check. In `Etc/GMT+8` the sign is the other way round: UTC-8."""
     hours = habits.timezone_offset_hours
     return {
-        "account_type": "standard",
+        "account_type": "developer" if owner.root.is_trial else "standard",
         "address": "",
-        "auth_id": auth_id,
+        "auth_id": owner.auth_id,
         "auto_recharge": False,
         "billing_mode": "prepaid",
-        "cash_credits": "25.00000",
+        "cash_credits": owner.root.balance,
         "city": "",
-        "name": name,
+        "name": owner.account.name,
         "resource_uri": base,
         "state": "",
         "timezone": "UTC" if hours == 0 else f"Etc/GMT{-hours:+d}",
+        **owner.profile,
     }
 
 
-def page(rows: Sequence[Json], query: Mapping[str, str], path: str) -> Json:
+def subaccount(owner: PlivoAccount, base: str) -> Json:
+    """A subaccount, as its parent sees it: with its token, in clear."""
+    return {
+        "account": base,
+        "auth_id": owner.auth_id,
+        "auth_token": owner.tokens[0],
+        "created": owner.opened_at.date().isoformat(),
+        "enabled": owner.is_enabled,
+        "modified": None,
+        "name": owner.account.name,
+        "new_auth_token": owner.tokens[-1],
+        "resource_uri": f"{base}Subaccount/{owner.auth_id}/",
+    }
+
+
+def caller_id(known: CallerId) -> Json:
+    """A verified caller ID."""
+    return {
+        "alias": known.alias,
+        "country": known.country,
+        "created_at": _zoned(known.verified_at, UTC),
+        "modified_at": _zoned(known.changed_at or known.verified_at, UTC),
+        "phone_number": known.number,
+        "subaccount": known.sub_account,
+        "verification_uuid": known.verification_uuid,
+    }
+
+
+def offered(offer: Offer, base: str) -> Json:
+    """A number that can be rented."""
+    digits = offer.number.removeprefix("+")
+    return {
+        "city": (offer.locality or "").upper() or None,
+        "compliance_requirement": None,
+        "country": COUNTRIES.get(offer.country, offer.country).upper(),
+        "lata": None,
+        "mms_enabled": False,
+        "monthly_rental_rate": five(offer.monthly),
+        "number": digits,
+        "prefix": digits[1:4] if digits.startswith("1") else digits[2:5],
+        "rate_center": (offer.locality or "").upper() or None,
+        "region": offer.region,
+        "resource_uri": f"{base}PhoneNumber/{digits}/",
+        "restriction": "city-address" if offer.needs_address else None,
+        "restriction_text": "An address in the city is needed." if offer.needs_address else None,
+        "setup_rate": five(offer.setup),
+        "sms_enabled": offer.sms,
+        "sub_type": offer.kind,
+        "type": KINDS.get(offer.kind, offer.kind),
+        "voice_enabled": offer.voice,
+        "voice_rate": "0.00550",
+    }
+
+
+def five(amount: str) -> str:
+    """An amount with Plivo's five decimals."""
+    return f"{Decimal(amount):.5f}"
+
+
+def page(rows: Sequence[Item], show: Callable[[Item], Json], query: Mapping[str, str], path: str) -> Json:
     """One page of a list with its `meta`: at most 20 rows; `next` and `previous` are relative addresses."""
     limit, offset = int(query.get("limit", PAGE)), int(query.get("offset", 0))
     kept = {name: value for name, value in query.items() if name not in ("limit", "offset")}
@@ -258,7 +353,7 @@ def page(rows: Sequence[Json], query: Mapping[str, str], path: str) -> Json:
         "previous": link(max(0, offset - limit)) if offset else None,
         "total_count": len(rows),
     }
-    return {"meta": meta, "objects": list(rows[offset : offset + limit])}
+    return {"meta": meta, "objects": [show(row) for row in rows[offset : offset + limit]]}
 
 
 def _zoned(moment: datetime | None, zone: tzinfo) -> str | None:

@@ -4,8 +4,6 @@ Source: Plivo's API reference (plivo.com/docs, read 2026). Stricter than the ser
 the reference does not list is refused, so a misspelling cannot pass here and be ignored there. Error texts are
 Plivo's where one is published, else in its style: treat them as unstable. Numbers, booleans and text arrive as JSON
 values or as text (query string); both forms are read.
-
-`callback_url` on a REST call (the asynchronous mode, where the real answer is posted later) is not played.
 """
 
 from __future__ import annotations
@@ -34,7 +32,6 @@ _NUMBER = re.compile(r"\+?[1-9]\d{4,14}")
 _SIP = re.compile(r"sip:[^\s@<>]+@[^\s@<>]+")
 _SIP_HEADERS = re.compile(r"[A-Za-z0-9]+=[A-Za-z0-9]*(,[A-Za-z0-9]+=[A-Za-z0-9]*)*")
 _SEND_DIGITS = re.compile(r"[0-9*#A-DwW]+(@\d+)?")
-_APP_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TIME_FORMATS: Final = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 
 
@@ -288,41 +285,7 @@ STREAM: Final[Table] = {
     "noise_cancellation_level": whole(60, 100),
     "cx_bot": text(),  # the SDK's, in no documentation page
 }
-NUMBER_UPDATE: Final[Table] = {
-    "app_id": any_text,
-    "subaccount": any_text,
-    "alias": any_text,
-    "cnam_lookup": one_of("enabled", "disabled"),
-    "cnam": any_text,
-    "compliance_id": text(),
-    "caller_reputation": any_text,
-}
-_APPLICATION: Final[Table] = {
-    "answer_url": url,
-    "answer_method": method,
-    "hangup_url": url,
-    "hangup_method": method,
-    "fallback_answer_url": url,
-    "fallback_method": method,
-    "message_url": url,
-    "message_method": method,
-    "default_number_app": flag,
-    "default_endpoint_app": flag,
-    "subaccount": any_text,
-    "log_incoming_messages": flag,
-    "public_uri": flag,
-    "sip_auth_type": one_of("ip_acl", "credential", "ip_acl_and_credential", ""),
-    "ip_acl_uuid": any_text,
-    "credential_uuid": any_text,
-}
-APPLICATION_CREATE: Final[Table] = {
-    "app_name": matching(_APP_NAME, "may hold letters, digits, - and _"),
-    **_APPLICATION,
-}
-APPLICATION_UPDATE: Final[Table] = _APPLICATION
-APPLICATION_DELETE: Final[Table] = {"cascade": flag, "new_endpoint_application": text()}
-
-_PAGED: Final[Table] = {"limit": whole(1, PAGE), "offset": whole(0)}
+PAGED: Final[Table] = {"limit": whole(1, PAGE), "offset": whole(0)}
 
 
 def _ranged(name: str, check: Check) -> Table:
@@ -330,7 +293,7 @@ def _ranged(name: str, check: Check) -> Table:
 
 
 CALL_LIST: Final[Table] = {
-    **_PAGED,
+    **PAGED,
     **_ranged("end_time", utc_time),
     **_ranged("bill_duration", whole(0)),
     "subaccount": text(),
@@ -344,25 +307,15 @@ CALL_LIST: Final[Table] = {
     "cursor": text(),
 }
 CALL_IDS: Final[Table] = {
-    **_PAGED,
+    **PAGED,
     "status": one_of("live", "queued"),
     "call_direction": one_of("inbound", "outbound"),
     "from_number": text(),
     "to_number": text(),
 }
 CALL_GET: Final[Table] = {"status": one_of("live", "queued")}
-NUMBER_LIST: Final[Table] = {
-    **_PAGED,
-    "type": one_of("local", "mobile", "fixed", "national", "tollfree"),
-    "number_startswith": text(),
-    "subaccount": text(),
-    "alias": text(),
-    "services": text(),
-    "cnam_lookup": text(),
-}
-APPLICATION_LIST: Final[Table] = {**_PAGED, "app_name": text(), "subaccount": text()}
 RECORDING_LIST: Final[Table] = {
-    **_PAGED,
+    **PAGED,
     **_ranged("add_time", utc_time),
     **_ranged("recording_storage_duration", whole(0)),
     "call_uuid": text(),

@@ -31,7 +31,7 @@ def call_params(call: PlivoCall, *, status: str | None = None) -> Params:
         "CallStatus": status or call.status,
         "SessionStart": utc_text(call.leg.dialed_at or call.leg.created_at),
         "BillRate": money(call.rate),
-        "ParentAuthID": call.auth_id,
+        "ParentAuthID": call.parent_auth_id,
         "STIRVerification": "Not Applicable",
         **call.extra,
     }

@@ -12,11 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar, Final
 
-import phonenumbers
-
 from providers.simulator.api import ApiAnswer, ApiRequest, Route, json_answer
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
-from providers.simulator.carriers.console import account_changes, require_known
+from providers.simulator.carriers.console import account_changes, country_of, require_known
 from providers.simulator.carriers.telnyx import (
     applications,
     connections,
@@ -570,16 +568,6 @@ class Face(CarrierFace):
         document = self._life.recorder.document(recording)
         del asked.customer.recordings[recording.id]
         return json_answer({"data": document})
-
-
-def country_of(number: str) -> str | None:
-    """Give the country of a number as alpha-2; made-up numbers count for the main country of their code."""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return None
-    known = phonenumbers.region_code_for_number(parsed)
-    return known or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
 
 
 def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
