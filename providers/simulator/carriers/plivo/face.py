@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
-from providers.simulator.carriers.console import account_changes, country_of, require_known
+from providers.simulator.carriers.common import account_changes, country_of, require_known
 from providers.simulator.carriers.plivo import audio, endings, signing, webhooks
 from providers.simulator.carriers.plivo.accounts import CallerId, PlivoAccount
 from providers.simulator.carriers.plivo.callbacks import policy_of

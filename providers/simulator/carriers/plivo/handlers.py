@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route
-from providers.simulator.carriers.console import country_of
+from providers.simulator.carriers.common import country_of
 from providers.simulator.carriers.plivo import endings, resources, rest
 from providers.simulator.carriers.plivo.accounts import PlivoAccount
 from providers.simulator.carriers.plivo.calls import PlivoCall, Recording, StreamRecord, Target

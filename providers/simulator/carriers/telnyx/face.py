@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from providers.simulator.api import ApiAnswer, ApiRequest, Route, json_answer
 from providers.simulator.carriers.base import Account, CarrierFace, Core, UnknownNumber
-from providers.simulator.carriers.console import account_changes, country_of, require_known
+from providers.simulator.carriers.common import account_changes, country_of, require_known
 from providers.simulator.carriers.telnyx import (
     applications,
     connections,
