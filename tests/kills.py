@@ -13,8 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from gateway import Agent, Call, Gateway, GatewayError, Stream, guards
 from gateway.models import DEFAULT_WORKSPACE, AttemptState
 from gateway.settings import load_settings
-from gateway.store import attempts, calls
+from gateway.store import attempts, calls, outbox
 from gateway.web import create_app
 from providers.simulator import Busy, Fault, Simulator
 from tests.bench import PROVIDERS, WebServer
@@ -45,6 +46,7 @@ class Tally:
     settled: Counter[str] = field(default_factory=Counter)
     dials: int = 0
     most_dials_of_one_person: int = 0
+    told: int = 0  # events in the outbox, each compared with its call after every kill (R46)
     failures: list[str] = field(default_factory=list)
 
 
@@ -116,6 +118,8 @@ class Kills:
         self._random = random.Random(seed)
         self._people = people()
         self._unsettled: list[Wanted] = []
+        self._told_until = ""
+        self._told: dict[str | None, str] = {}  # call -> the status in the last event of it
         self.tally = Tally()
         web = WebServer()
         self._port = web.server.server_port
@@ -209,6 +213,7 @@ class Kills:
             store = gateway.services.store
             store.check_integrity()
             known = calls.find_by_idempotency_key(store, DEFAULT_WORKSPACE, wanted.key)
+            self._compare_outbox(gateway, [*self._unsettled, wanted])
             self.tally.found_after[wanted.point, self._state(gateway, known[0]) if known else "none"] += 1
             if known is None and self._dials_of(wanted.to):
                 self.tally.failures.append(f"{wanted}: dialed without an intent")
@@ -223,6 +228,29 @@ class Kills:
             if known is not None and not self._is_told(gateway, again):
                 self.tally.failures.append(f"{wanted}: an unknown dial is not shown")
         self._count(wanted)
+
+    def _compare_outbox(self, gateway: Gateway, wanted: Sequence[Wanted]) -> None:
+        """R46: what was told last of each call is what it is; webhooks may come while we look, so look again."""
+        for _ in range(20):
+            untold = self._untold(gateway, wanted)
+            if not untold:
+                return
+            time.sleep(0.1)
+        self.tally.failures += untold
+
+    def _untold(self, gateway: Gateway, wanted: Sequence[Wanted]) -> list[str]:
+        store = gateway.services.store
+        while events := outbox.list_notifications(store, DEFAULT_WORKSPACE, after=self._told_until):
+            self._told_until = events[-1].id
+            self._told |= {event.call_id: json.loads(event.payload)["data"]["status"] for event in events}
+            self.tally.told += len(events)
+        untold = []
+        for each in wanted:
+            known = calls.find_by_idempotency_key(store, DEFAULT_WORKSPACE, each.key)
+            told = self._told.get(known[0].id, "queued") if known else None
+            if known and told != known[0].status.value:
+                untold.append(f"{each}: is {known[0].status.value}, and {told} was told")
+        return untold
 
     def _count(self, wanted: Wanted) -> None:
         dials = self._dials_of(wanted.to)
@@ -255,6 +283,7 @@ class Kills:
             placed = {sim_call.to for sim_call in self._sim.calls()}
             for wanted in self._unsettled:
                 self._compare(gateway, wanted, wanted.to in placed)
+            self._compare_outbox(gateway, self._unsettled)
         self._unsettled.clear()
         self.tally.dials = len(self._sim.dials())
 

@@ -7,16 +7,52 @@ import json
 import os
 import random
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from gateway import delivering, endpoints
+from gateway.folding import fold
 from gateway.models import DEFAULT_WORKSPACE, WebhookEndpoint
+from gateway.notifying import changes
+from gateway.publishing import _notification
+from gateway.showing import call_document
+from gateway.status import (
+    AnsweredBy,
+    Authority,
+    CallFacts,
+    Cost,
+    Duration,
+    EndCause,
+    EndedBy,
+    EndReport,
+    MachineVerdict,
+    Recording,
+)
 from gateway.store.rows import ClaimedDelivery
 from tests.outkit import URL, Post, Sent
+from tests.storekit import SECOND, T0, a_call
 
 OTHER = "another-tenant"
+FOLLOWED = ("status", "end_reason", "duration_seconds", "cost", "answered_by")
+REPORTS = (
+    CallFacts(ringing=True),
+    CallFacts(answered=True),
+    CallFacts(answered=True, answered_at=T0),
+    CallFacts(verdicts=(MachineVerdict(answered_by=AnsweredBy.HUMAN, at=T0),)),
+    CallFacts(verdicts=(MachineVerdict(answered_by=AnsweredBy.MACHINE, at=T0 + SECOND),)),
+    CallFacts(ends=(EndReport(cause=EndCause.HUNG_UP, ended_by=EndedBy.CALLEE, proves_answered=True),)),
+    CallFacts(ends=(EndReport(cause=EndCause.BUSY, proves_answered=False),)),
+    CallFacts(ends=(EndReport(cause=EndCause.INVALID_NUMBER),)),
+    CallFacts(duration=Duration(seconds=61, authority=Authority.REPORTED)),
+    CallFacts(duration=Duration(seconds=62, authority=Authority.RECORD)),
+    CallFacts(cost=Cost(amount=Decimal("0.01"), currency="USD", authority=Authority.REPORTED)),
+    CallFacts(cost=Cost(amount=Decimal("0.02"), currency="USD", authority=Authority.RECORD)),
+    CallFacts(recordings=(Recording(ref="R1", duration_s=3),)),
+    CallFacts(hangup_requested=EndCause.CANCELLED),
+)
 
 
 def a_secret() -> str:
@@ -66,6 +102,32 @@ def accepted_mutants(count: int, seed: int) -> int:
 def _changed(rng: random.Random, text: str) -> str:
     place = rng.randrange(len(text))
     return text[:place] + ("b" if text[place] == "a" else "a") + text[place + 1 :]
+
+
+def wrongly_rebuilt(runs: int, seed: int) -> int:
+    """R67: tell of random calls in any order, some events twice; return how many a plain consumer gets wrong.
+
+    The consumer keeps, of each call, the event with the highest sequence, and nothing else.
+    """
+    rng = random.Random(seed)
+    wrong = 0
+    for _ in range(runs):
+        call = a_call()
+        events = []
+        for at, facts in enumerate(rng.choices(REPORTS, k=rng.randint(1, 8))):
+            after = fold(call, facts, T0 + at * SECOND)
+            events += changes(call, after, T0 + at * SECOND)
+            call = after
+        told = [_notification(event, None).payload for event in events]
+        told += rng.choices(told, k=rng.randint(0, 3)) if told else []
+        rng.shuffle(told)
+        kept: dict[str, Any] = {"sequence": 0, "status": "queued"}
+        for payload in told:
+            data = json.loads(payload)["data"]
+            kept = data if data["sequence"] >= kept["sequence"] else kept
+        now = call_document(call)
+        wrong += any(kept.get(name) != now[name] for name in FOLLOWED)
+    return wrong
 
 
 def walk_two_tenants(post: Post, *, steps: int, seed: int) -> int:

@@ -20,7 +20,7 @@ from gateway.status import CallStatus
 from gateway.store import Store, numbers, outbox
 from gateway.store.rows import Notification
 from tests.outkit import Clock, Post
-from tests.outproofs import is_accepted
+from tests.outproofs import is_accepted, wrongly_rebuilt
 from tests.storekit import CALLEE, CALLER, T0, a_call, put_agent, put_call, put_credential, put_number
 
 SECRET_PATH = "https://gw.example.com/voice/twilio/0123456789abcdefghijkl/status"
@@ -185,3 +185,7 @@ def test_drift_of_any_length_fits_and_says_when_it_is_not_all(post: Post, count:
     assert len(event.payload.encode()) <= LARGEST_PAYLOAD
     assert 1 <= len(data["drift"]) <= count
     assert ("left_out" in data) is (len(data["drift"]) < count)
+
+
+def test_a_consumer_rebuilds_a_call_from_events_in_any_order() -> None:
+    assert wrongly_rebuilt(500, seed=1) == 0

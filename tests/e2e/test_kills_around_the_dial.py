@@ -1,4 +1,7 @@
-"""R1: 50 times SIGKILL around the dial, at each point of the protocol and at any time; nobody is rung twice."""
+"""R1: 50 times SIGKILL around the dial, at each point of the protocol and at any time; nobody is rung twice.
+
+R46: after each kill, what the outbox tells last of a call is the status of the call.
+"""
 
 from __future__ import annotations
 
@@ -22,4 +25,5 @@ def test_fifty_kills_around_the_dial_ring_nobody_twice(tmp_path: Path) -> None:
     assert sum(tally.kills.values()) == 50
     assert set(tally.kills) == set(POINTS)
     assert sum(tally.settled.values()) == 50, "every intent reached a definite state"
+    assert tally.told >= 50, "every call ended, and that is told"
     assert set(tally.found_after) >= FOUND, "the points were really met"

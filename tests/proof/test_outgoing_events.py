@@ -13,7 +13,7 @@ from gateway.store import Store
 from gateway.store.rows import DeliveryState
 from tests.deliverykills import run
 from tests.outkit import Clock, Post
-from tests.outproofs import accepted_mutants, is_accepted, walk_two_tenants
+from tests.outproofs import accepted_mutants, is_accepted, walk_two_tenants, wrongly_rebuilt
 
 pytestmark = pytest.mark.proof
 
@@ -92,3 +92,7 @@ def test_two_tenants_in_a_hundred_thousand_steps(tmp_path: Path) -> None:
         checked += walk_two_tenants(Post(opened), steps=1000, seed=seed)
         opened.close()
     print(f"{checked} deliveries checked")
+
+
+def test_a_hundred_thousand_calls_are_rebuilt_from_events_in_any_order() -> None:
+    assert wrongly_rebuilt(100_000, seed=67) == 0
