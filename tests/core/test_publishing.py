@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import endpoints
@@ -93,6 +93,7 @@ def test_a_large_event_loses_one_thing_after_the_other_and_says_which() -> None:
     assert "left_out" not in payload_text("call.ended", T0, {"id": "1", "variables": {"a": "x" * 9000}})
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the texts are long
 @given(
     st.dictionaries(
         st.sampled_from([*LEFT_OUT_FIRST, "phone_number", "agent_id", "recording", "provider"]),
