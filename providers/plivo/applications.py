@@ -1,7 +1,7 @@
 """The application that numbers point at: what we set on it, how it is read. Pure.
 
-Source: Plivo's API reference, resource Application (plivo.com/docs, read 2026-11). Unconfirmed: that an empty URL in an
-update clears it.
+Source: Plivo's API reference, resource Application (plivo.com/docs, read 2026-11). Unconfirmed: whether an empty URL in
+an update clears it.
 """
 
 from __future__ import annotations
@@ -34,18 +34,6 @@ KEPT: Final = (
     "sip_auth_type",
     "ip_acl_uuid",
     "credential_uuid",
-)
-_METHODS: Final = frozenset({"answer_method", "hangup_method", "fallback_method", "message_method"})
-_TEXTS: Final = frozenset(
-    {
-        "answer_url",
-        "hangup_url",
-        "fallback_answer_url",
-        "message_url",
-        "sip_auth_type",
-        "ip_acl_uuid",
-        "credential_uuid",
-    }
 )
 
 
@@ -81,14 +69,16 @@ def wanted_settings(urls: SetupUrls) -> dict[str, str]:
 
 
 def restore_params(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that bring back verbatim settings: a text that was not set is sent empty."""
-    params: dict[str, Any] = {}
-    for name in KEPT:
-        value = settings.get(name)
-        if name in _TEXTS and name in settings:
-            params[name] = value or ""
-        elif value is not None and (value != "" or name not in _METHODS):
-            params[name] = value
+    """Return the fields that bring back verbatim settings.
+
+    What was empty is left out, for an empty URL is none to Plivo; but our fallback URL must not stay: where there was
+    none, the answer URL takes its place.
+    """
+    params = {name: settings[name] for name in KEPT if settings.get(name) not in (None, "")}
+    if "fallback_answer_url" not in params and "answer_url" in params:
+        params["fallback_answer_url"] = params["answer_url"]
+    if "sip_auth_type" in settings:
+        params["sip_auth_type"] = settings["sip_auth_type"] or ""
     return params
 
 
