@@ -55,6 +55,7 @@ class Background:
         self._threads: dict[str, threading.Thread] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
+        self._stop_at = 0.0  # monotonic: until when work that is due is begun after a stop
         self._owner: Final = f"{os.getpid()}-{uuid.uuid4()}"
         self.courier: Final = Courier(services)
 
@@ -86,7 +87,8 @@ class Background:
             self._threads[name].start()
 
     def stop(self, timeout_s: float = 20.0) -> None:
-        """Let the current pieces of work finish, then stop."""
+        """Carry out what is due now, let the current pieces of work finish, then stop."""
+        self._stop_at = time.monotonic() + timeout_s / 2
         self._stopping.set()
         self._wake.set()
         self.courier.stop(timeout_s)
@@ -95,7 +97,7 @@ class Background:
         for thread in self._threads.values():
             thread.join(timeout_s)
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True)  # what was handed out is claimed: nobody else would do it now
 
     @property
     def is_sweeping(self) -> bool:
@@ -109,15 +111,21 @@ class Background:
             _guarded(self._act_once)
             self._wake.wait(self._services.settings.sweep_interval_s)
             self._wake.clear()
+        _guarded(self._finish)
+
+    def _finish(self) -> None:
+        """Carry out what was due when the stop came, perhaps in the same moment."""
+        while (left_s := self._stop_at - time.monotonic()) > 0 and self._hand_out(left_s):
+            pass
 
     def _act_once(self) -> None:
         while not self._stopping.is_set() and self._hand_out():
             pass
         reconciling.fail_late_joins(self._services)
 
-    def _hand_out(self) -> bool:
-        """Give one due action to a free worker; return False when nothing is due or nobody is free."""
-        if not self._free.acquire(blocking=False):
+    def _hand_out(self, wait_s: float = 0.0) -> bool:
+        """Give one due action to a worker that is free within `wait_s`; False: nothing is due, or none is."""
+        if not self._free.acquire(timeout=wait_s):
             return False
         claimed = []
         try:

@@ -21,7 +21,7 @@ from gateway import (
     reconciling,
 )
 from gateway.background import Background
-from gateway.errors import NotFound, WebhookRejected
+from gateway.errors import NotFound, ValidationError, WebhookRejected
 from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
 from gateway.models import (
     DEFAULT_WORKSPACE,
@@ -243,11 +243,23 @@ class Credentials:
         name: str = "",
         exclusive: bool = True,
         workspace_id: str = DEFAULT_WORKSPACE,
-        **secrets: str,
+        secrets: Mapping[str, str] | None = None,
+        **more_secrets: str,
     ) -> Credential:
-        """Add an account; `secrets` by the carrier's field names. Raises ValidationError, ConfigurationError."""
+        """Add an account; its secrets by the carrier's field names, as arguments or in `secrets`.
+
+        A name that is an argument of this method (`name`, `exclusive` ...) can be a secret in `secrets` only.
+
+        Raises:
+            ValidationError: a wrong argument, a malformed secret, or one given twice. ConfigurationError: a secret is
+                absent, or the carrier does not have it.
+        """
+        given = dict(secrets or {})
+        if twice := sorted(given.keys() & more_secrets.keys()):
+            raise ValidationError("secrets", f"given twice: {', '.join(twice)}")
+        given.update(more_secrets)
         return provisioning.add_credential(
-            self._services, provider, secrets, name=name, exclusive=exclusive, workspace_id=workspace_id
+            self._services, provider, given, name=name, exclusive=exclusive, workspace_id=workspace_id
         )
 
     def get(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Credential:

@@ -42,8 +42,10 @@ def add_credential(
     Raises:
         ConfigurationError: no such provider, a secret is absent or unknown. ValidationError: a malformed secret.
     """
-    if len(name) > _LONGEST_NAME or not name.isprintable():
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValidationError("name", f"give at most {_LONGEST_NAME} printable characters")
+    if not isinstance(exclusive, bool):
+        raise ValidationError("exclusive", "give true or false; a secret of that name goes into `secrets`")
     kind = registry.provider_class(provider)
     adapter = kind(secrets)
     kind.check_secrets(secrets)

@@ -172,12 +172,27 @@ class ReadDeadlines:
             self.shut_overdue()
 
 
+class _Resumed:
+    """What was read of a body, then the rest of it: as much of a WSGI input as the application uses."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = io.BytesIO(head)
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        """Return `size` bytes, fewer only at the end; all that is left when `size` is negative."""
+        head = self._head.read(size)
+        missing = size - len(head)
+        rest: bytes = self._rest.read() if size < 0 else self._rest.read(missing) if missing else b""
+        return head + rest
+
+
 class Buffered:
     """Reads a request's body before the request takes one of the application's places: a slow client holds none.
 
     Args:
         places: how many requests the application works on at once.
-        most_bytes: of a body; one more is read, so that the application sees that it is too long.
+        most_bytes: of a body that are read so; whether more are too many, each route of the application knows.
     """
 
     def __init__(self, app: Flask, *, places: int, most_bytes: int) -> None:
@@ -188,8 +203,9 @@ class Buffered:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer one request (WSGI)."""
         declared = int(environ.get("CONTENT_LENGTH") or 0)
-        if declared <= self._most_bytes:  # else it is refused by its header, unread
-            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(self._most_bytes + 1))
+        if declared <= self._most_bytes:  # else it may be refused by its header, unread
+            head = environ["wsgi.input"].read(self._most_bytes)
+            environ["wsgi.input"] = _Resumed(head, environ["wsgi.input"])
         with self._places:
             return self._app(environ, start_response)
 

@@ -55,7 +55,7 @@ def add(
             name=name,
             exclusive=not shared,
             workspace_id=session.workspace_id,
-            **secrets,
+            secrets=secrets,
         )
         webhooks = webhooks_of(gateway, added)
         if check:

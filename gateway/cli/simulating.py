@@ -203,7 +203,9 @@ def _added_account(gateway: Gateway, workspace_id: str, account: Any) -> Credent
         return gateway.credentials.get(name, workspace_id=workspace_id)
     except NotFound:
         secrets: dict[str, Any] = _secrets(account)
-        return gateway.credentials.add(account.provider, name=name, workspace_id=workspace_id, **secrets)
+        return gateway.credentials.add(
+            account.provider, name=name, workspace_id=workspace_id, secrets=secrets
+        )
 
 
 def _add_number(gateway: Gateway, workspace_id: str, number: str, credential: Credential) -> None:

@@ -172,7 +172,7 @@ def _add_line(stage: Stage, provider: str, area_code: str) -> Line:
     if account.connection_id is not None:
         secrets["connection_id"] = account.connection_id
     credential = gateway.credentials.add(
-        provider, name=f"{provider} demo", exclusive=True, workspace_id=DEFAULT_WORKSPACE, **secrets
+        provider, name=f"{provider} demo", exclusive=True, workspace_id=DEFAULT_WORKSPACE, secrets=secrets
     )
     gateway.credentials.check(credential.id)
     line = Line(provider=provider, account=account, credential=credential, area_code=area_code)

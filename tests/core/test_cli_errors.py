@@ -43,6 +43,10 @@ def cli(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 # What is typed -> exit code, and words that the one line must hold.
 BAD_INPUT = {
+    **{
+        f"credentials add twilio --set {name}=x": (1, "account_sid")
+        for name in ("name", "exclusive", "workspace_id", "provider", "secrets")
+    },
     f"call {CALLEE} --agent nobody": (1, "no agent 'nobody'"),
     "call 4155550123 --agent support": (1, "E.164"),
     "call +1415555012 --agent support": (1, "numbering plan"),

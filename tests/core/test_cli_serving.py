@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import socket
@@ -26,6 +27,20 @@ PATIENCE_S = 30
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     return Cli(tmp_path, {"GATEWAY_PUBLIC_URL": "http://127.0.0.1:1", "GATEWAY_SWEEP_INTERVAL_S": "0.1"})
+
+
+@pytest.fixture(scope="module")
+def serving_with_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address of a running gateway, and a key of its public API."""
+    cli = Cli(tmp_path_factory.mktemp("served"), {"GATEWAY_PUBLIC_URL": "http://127.0.0.1:1"})
+    process = cli.start("serve", "--bind", "127.0.0.1:0", "--json")
+    try:
+        url = first_document(process)["url"]
+        assert get(f"{url}/healthz")[0] == 200
+        yield url, cli.ok("keys", "create", "test", "--json").document["key"]
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -309,3 +324,44 @@ def test_a_body_that_is_too_long_is_still_refused_as_too_long(
         urllib.request.urlopen(request, timeout=PATIENCE_S)
     with refused.value as answer:
         assert answer.code == 413
+
+
+@pytest.mark.parametrize(
+    ("size", "status"), [(500, 404), (64_000, 404), (70_000, 404), (900_000, 404), (1_100_000, 413)]
+)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_long_body_is_read_whole_where_a_route_takes_it(
+    cli: Cli, serving_with_key: tuple[str, str], framing: str, size: int, status: int
+) -> None:
+    """The analysis of a call that does not exist: a body that was cut off would be no JSON."""
+    url, key = serving_with_key
+    line = {"speaker": "agent", "text": "x" * 400, "timestamp": 5}
+    body = json.dumps({"transcript": [line] * (size // 450)}).encode().ljust(size)
+    address = f"{url}/api/public/v1/calls/019a0000-0000-7000-8000-000000000000/analysis"
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    sent: Any = body if framing == "length" else iter([body[:1000], body[1000:]])
+    request = urllib.request.Request(address, data=sent, method="PUT", headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as answered:
+        urllib.request.urlopen(request, timeout=PATIENCE_S)
+    with answered.value as answer:
+        assert answer.code == status, answer.read()
+
+
+def test_a_buffered_body_is_what_was_sent_however_it_is_read() -> None:
+    body = bytes(range(256)) * 4
+    for most in (0, 1, 10, 1023, 1024, 5000):
+        for sizes in ((-1,), (1024,), (2000,), (0, 3, 500, 600), (10, -1), (1, 1, -1)):
+            read: list[bytes] = []
+
+            def app(
+                environ: dict[str, Any],
+                start_response: Any,
+                sizes: tuple[int, ...] = sizes,
+                read: list[bytes] = read,
+            ) -> list[bytes]:
+                read.extend(environ["wsgi.input"].read(size) for size in sizes)
+                return []
+
+            environ = {"wsgi.input": io.BytesIO(body)}
+            serving.Buffered(app, places=1, most_bytes=most)(environ, None)  # type: ignore[arg-type]
+            assert b"".join(read) == (body if sum(sizes) >= 1024 or -1 in sizes else body[: sum(sizes)])

@@ -345,6 +345,22 @@ def test_a_word_for_a_refusal_is_enough(gw: Gateway) -> None:
     assert gw.agents.get("a").fallback == (Reject(),)
 
 
+@pytest.mark.parametrize("name", ["name", "exclusive", "workspace_id", "provider", "secrets"])
+def test_a_secret_that_is_called_like_an_argument_is_taken_for_a_secret(gw: Gateway, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no such secret: '{name}'"):
+        gw.credentials.add("twilio", secrets={**TWILIO, name: "x"})
+    assert gw.credentials.list() == []
+
+
+def test_secrets_may_be_given_as_a_mapping_and_each_once(gw: Gateway) -> None:
+    with pytest.raises(ValidationError, match="given twice: auth_token"):
+        gw.credentials.add("twilio", secrets=TWILIO, auth_token="0" * 32)
+    for wrong in ({"name": 5}, {"exclusive": "KEY0123"}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            gw.credentials.add("twilio", secrets=TWILIO, **wrong)  # type: ignore[arg-type]
+    assert gw.credentials.add("twilio", secrets=TWILIO).account_ref == TWILIO["account_sid"]
+
+
 # -- tenants -------------------------------------------------------------------------------------------------------
 
 

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from gateway import Call, CallStatus, EndCause, EndedBy, Gateway, ProviderUnavailable
+from gateway import Call, CallStatus, EndCause, EndedBy, Gateway, ProviderUnavailable, acting
+from gateway.background import Background
 from gateway.interface import CallEvent, CallSnapshot, DialQuery, FoundCall, FoundCalls, LegRef
 from gateway.models import Attempt, AttemptState
 from gateway.reconciling import LOOKS
 from gateway.status import CallFacts, EndReport
-from gateway.store import Store, actions, attempts, calls
-from tests.stubs import CALLEE, LEG, UNKNOWN, StubCarrier, stub_gateway
+from gateway.store import Store, actions, attempts, calls, tombstones
+from tests.stubs import CALLEE, LEG, REFUSED, UNKNOWN, StubCarrier, stub_gateway
 from tests.wires import Clock
 
 NEXT_LEG = "CA" + "2" * 32
@@ -252,3 +253,44 @@ def test_sweeping_an_idle_gateway_asks_nothing(gw: Gateway, carrier: StubCarrier
     assert attempts.open_attempts(gw.services.store) == []
     assert actions.next_due(gw.services.store) is None
     assert gw.reconcile() == []
+
+
+# -- what is forgotten ------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_call_is_remembered_for_thirty_days(
+    gw: Gateway, carrier: StubCarrier, clock: Clock
+) -> None:
+    def spent() -> bool:
+        return tombstones.is_spent_key(gw.services.store, "default", "key-1")
+
+    carrier.on_dial = lambda _: REFUSED
+    call = gw.place_call("desk", CALLEE, idempotency_key="key-1")
+    gw.calls.delete(call.id)
+    clock.ahead(days=29)
+    gw.sweep()
+    assert spent()
+    clock.ahead(days=31)
+    gw.sweep()
+    assert not spent()
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_what_was_asked_for_just_before_a_stop_is_done(
+    gw: Gateway, carrier: StubCarrier, clock: Clock, many: int
+) -> None:
+    """More than there are workers too: each is handed out as soon as one is free."""
+    asked = [gw.place_call("desk", f"+1415555{1000 + n}") for n in range(many)]
+    for _ in range(3):
+        carrier.hung_up.clear()
+        background = Background(gw.services)
+        with gw.services.store.transaction() as tx:
+            for call in asked:
+                acting.request_hang_up(tx, call, None, clock())
+        background.wake()
+        background.stop()
+        assert {ref.leg_id for ref in carrier.hung_up} == {call.leg_id for call in asked}
+        assert actions.next_due(gw.services.store) is None
