@@ -20,8 +20,6 @@ from gateway.showing import account_document, credential_document
 group = typer.Typer(help="Add, list, check and remove accounts at carriers.", no_args_is_help=True)
 
 ASK: Final = "-"
-# Not fields of any carrier: they have options of their own.
-RESERVED: Final = frozenset({"name", "exclusive", "provider", "workspace_id"})
 
 
 @group.command("add")
@@ -86,7 +84,7 @@ def _from_options(given: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in given:
         field, equals, value = word.partition("=")
-        if not equals or not field.isidentifier() or field in RESERVED:
+        if not equals or not field.isidentifier():
             raise Misused("--set", "give FIELD=VALUE, or FIELD=- to be asked")
         if field in found:
             raise Misused("--set", f"{field} is given twice")
