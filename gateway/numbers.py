@@ -17,6 +17,10 @@ ANONYMOUS: Final = "anonymous"
 _STRICT = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _IN_TEXT: Final = re.compile(r"\+?[0-9][0-9() .-]{5,}[0-9]", re.ASCII)
 
+_SIP_NUMBER = re.compile(
+    r"sips?:\+?([1-9][0-9]{6,14})@([A-Za-z0-9.-]{1,253})(?:[:;?].*)?", re.ASCII | re.DOTALL
+)
+
 
 def parse_e164(value: object, field: str = "phone_number") -> str:
     """Return the number when it is exactly one valid E.164 number.
@@ -47,6 +51,15 @@ def read_party(value: str | None) -> str:
     if word.startswith(("sip:", "sips:", "client:")) and word.isprintable() and len(word) <= 255:
         return word
     return ANONYMOUS
+
+
+def number_in(party: str | None, domain: str = "") -> str | None:
+    """Return the number that a SIP address at a host ending in `domain` stands for, else the party as it is.
+
+    Calls that another SIP carrier hands over name their parties so: "sip:+14155550123@acme.sip.carrier.example".
+    """
+    match = _SIP_NUMBER.fullmatch(party or "")
+    return f"+{match[1]}" if match and match[2].lower().endswith(domain) else party
 
 
 def region_of(e164: str) -> str:

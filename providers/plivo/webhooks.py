@@ -29,7 +29,7 @@ from gateway.interface import (
     Verified,
     WebhookRequest,
 )
-from gateway.numbers import read_party
+from gateway.numbers import number_in, read_party
 from gateway.status import Authority, CallFacts, Direction, Duration, MachineVerdict, Recording
 from gateway.wire import FORM, malformed, media_type, parse_form, parse_query, single
 from providers.plivo.calls import NAME, cost_of, is_call_id, moment_of, seconds_of, utc_of
@@ -177,6 +177,7 @@ def _exchanged(request: WebhookRequest, to: str, from_: str, whose: str, field: 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 # Fields that decide something. Each may come once only (R34); everything else is kept raw and unread.
+_SIP_HOSTS: Final = ("app.plivo.com", "sbc.plivo.com")
 _OTHER_IDS: Final = ("RequestUUID", "ALegRequestUUID", "ALegUUID")
 _OF_LEG: Final = ("CallUUID", "From", "To", "Direction", "Event", "CallStatus", "SessionStart")
 _OF_CALLER: Final = ("STIRAttestation", "STIRVerification", "stir_verification")
@@ -281,8 +282,8 @@ def _base(form: _Form, name: str, *words: str) -> CallEvent:
         facts=CallFacts(attestation=_attestation(form)),
         event_id=":".join([leg_id, form.hook.value, *(word[:60] for word in words)]),
         direction=DIRECTION.get(form.get("Direction")),
-        to=read_party(form.get("To")) if form.get("To") else None,
-        from_number=read_party(form.get("From")) if form.get("From") else None,
+        to=_party(form, "To"),
+        from_number=_party(form, "From"),
         is_child_leg=leg_id == form.get("DialBLegUUID"),
         attempt_token=None if form.hook is Hook.NEXT else form.token,
         step_token=form.token if form.hook is Hook.NEXT else form.asked["step"] or None,
@@ -481,3 +482,12 @@ def _verdicts(form: _Form) -> tuple[MachineVerdict, ...]:
 
 def _attestation(form: _Form) -> str | None:
     return attestation_of(form.get("STIRAttestation"), form.get("STIRVerification", "stir_verification"))
+
+
+def _party(form: _Form, name: str) -> str | None:
+    """Return a party. A number that another SIP carrier hands over may be an address at Plivo, or at any host."""
+    if not form.get(name):
+        return None
+    party, called = read_party(form.get(name)), form.get("To")
+    is_over_link = any(number_in(called, host) != called for host in _SIP_HOSTS)
+    return number_in(party) if is_over_link else party

@@ -34,7 +34,7 @@ from gateway.interface import (
     Verified,
     WebhookRequest,
 )
-from gateway.numbers import read_party
+from gateway.numbers import number_in, read_party
 from gateway.status import (
     Authority,
     CallFacts,
@@ -72,6 +72,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
+_SIP_DOMAIN: Final = ".sip.telnyx.com"
 _LAST_STAMP: Final = 253_402_300_799  # the end of the year 9999, the last that a datetime holds
 _VERSION_REMEDY: Final = "Set webhook_api_version of the Call Control application to 2."
 VERSION_HINT: Final = "an event of webhook API version 1: set webhook_api_version of the application to 2"
@@ -256,9 +257,17 @@ class _Event:
         return value[:100] if isinstance(value, str) else ""
 
     def party(self, name: str) -> str | None:
-        """Return a party; None when this kind of event does not name it."""
-        value = self.payload.get(name)
-        return read_party(value if isinstance(value, str) else None) if name in self.payload else None
+        """Return a party; None when this kind of event does not name it.
+
+        A number that comes over a SIP sub-domain is an address there, or at any host, as the other carrier writes it.
+        """
+        if name not in self.payload:
+            return None
+        value = self.payload[name]
+        party = read_party(value if isinstance(value, str) else None)
+        called = self.payload.get("to")
+        is_over_link = isinstance(called, str) and number_in(called, _SIP_DOMAIN) != called
+        return number_in(party) if is_over_link else party
 
     def is_of(self, mark: Mark) -> bool:
         """True when the echoed state belongs to a step of that kind."""

@@ -33,7 +33,7 @@ from gateway.interface import (
     Verified,
     WebhookRequest,
 )
-from gateway.numbers import read_party
+from gateway.numbers import number_in, read_party
 from gateway.status import Authority, CallFacts, Duration, Recording
 from gateway.wire import FORM, JSON, malformed, media_type, parse_form, parse_json, parse_query, single
 from providers.twilio.calls import NAME, is_sid, verdicts
@@ -59,6 +59,7 @@ SETTINGS: Final = "X-Twilio-Webhooks-Signature-Settings"
 _ORIGIN: Final = re.compile(
     r"(https?)://((?:[^/?#@]*@)?(?:\[[^\]/?#]*\]|[^:/?#\[\]@]*))(?::([0-9]+))?(?=[/?#]|$)"
 )
+_SIP_DOMAIN: Final = ".twilio.com"  # acme.sip.twilio.com, in a region acme.sip.us1.twilio.com
 _DEFAULT_PORT: Final = {"https": "443", "http": "80"}
 _BODY_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _STEP: Final = re.compile(r"[0-9A-Za-z_-]{8,128}", re.ASCII)
@@ -502,7 +503,14 @@ def _required_sid(fields: Fields, name: str, prefix: str) -> str:
 
 
 def _party(fields: Fields, name: str) -> str | None:
-    return read_party(single(fields, name)) if name in fields else None
+    """Return a party. A number that comes over a BYOC trunk is a SIP address, at one of our SIP domains or from any
+    host, as the other carrier writes it.
+    """
+    if name not in fields:
+        return None
+    party = read_party(single(fields, name))
+    is_over_trunk = number_in(_text(fields, "To"), _SIP_DOMAIN) != _text(fields, "To")
+    return number_in(party) if is_over_trunk else party
 
 
 def _whole(fields: Fields, name: str) -> int | None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import InvalidNumber
-from gateway.numbers import ANONYMOUS, area_code_of, mask, number_type, parse_e164, read_party, region_of
+from gateway.numbers import (
+    ANONYMOUS,
+    area_code_of,
+    mask,
+    number_in,
+    number_type,
+    parse_e164,
+    read_party,
+    region_of,
+)
 
 
 @pytest.mark.parametrize("number", ["+14155550123", "+442079460104", "+4930901820", "+6834002"])
@@ -152,3 +161,26 @@ def test_the_type_of_what_is_no_number_is_unknown() -> None:
 )
 def test_at_most_the_last_four_digits_are_shown(value: str, shown: str) -> None:
     assert mask(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("party", "domain", "expected"),
+    [
+        ("sip:+14155550123@acme.sip.carrier.example", ".sip.carrier.example", "+14155550123"),
+        (
+            "sip:14155550123@ACME.sip.carrier.example:5060;transport=tcp",
+            ".sip.carrier.example",
+            "+14155550123",
+        ),
+        ("sip:+14155550123@203.0.113.10", "", "+14155550123"),
+        ("sip:+14155550123@evil.example", ".sip.carrier.example", "sip:+14155550123@evil.example"),
+        ("sip:desk7@acme.sip.carrier.example", ".sip.carrier.example", "sip:desk7@acme.sip.carrier.example"),
+        ("+14155550123", "", "+14155550123"),
+        ("anonymous", "", "anonymous"),
+        (None, "", None),
+    ],
+)
+def test_a_sip_address_of_a_number_stands_for_the_number(
+    party: str | None, domain: str, expected: str | None
+) -> None:
+    assert number_in(party, domain) == expected

@@ -7,8 +7,9 @@ import pytest
 
 from gateway.byoc import SipRequest
 from gateway.errors import UnsupportedFeature, ValidationError
+from gateway.interface import Hook
 from tests.adapters.kit import SETUP_URLS
-from tests.adapters.plivo.support import provider, reply
+from tests.adapters.plivo.support import inbound, provider, reply, webhook
 from tests.adapters.plivo.test_numbers import APP, APPLICATION, CHANGED, GONE, OURS, app_uri, listed, page
 
 LOGIN: Final = "5d1f0a30-1111-4222-8333-944455566677"
@@ -131,3 +132,16 @@ def test_a_link_that_cannot_be_is_refused_before_anything_is_sent(
     with pytest.raises(error, match=words):
         plivo.ensure_sip(replace(BY_ADDRESS, **changes))
     assert transport.requests == []
+
+
+@pytest.mark.parametrize("host", ["app.plivo.com", "sbc.plivo.com"])
+def test_a_call_that_another_carrier_hands_over_is_for_the_number_in_its_address(host: str) -> None:
+    handed = inbound(Event="StartApp", To=f"sip:14155550100@{host}", From="sip:+12125550123@192.0.2.1")
+    (event,) = provider()[0].read_webhook(Hook.ANSWER, webhook(handed))
+    assert (event.to, event.from_number) == (OURS, "+12125550123")
+
+
+def test_an_address_that_names_no_number_stays_as_it_is() -> None:
+    for address in (f"sip:{APP}@app.plivo.com", "sip:14155550100@phone.plivo.com"):
+        (event,) = provider()[0].read_webhook(Hook.ANSWER, webhook(inbound(Event="StartApp", To=address)))
+        assert event.to == address

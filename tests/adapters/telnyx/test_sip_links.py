@@ -19,6 +19,7 @@ from tests.adapters.telnyx.support import (
     dial_request,
     ok,
     provider,
+    read,
     reply,
 )
 from tests.adapters.telnyx.test_numbers import APPLICATION
@@ -122,3 +123,19 @@ def test_an_unknown_dial_by_a_link_is_looked_for_under_the_address_that_was_dial
         )
     )
     assert parse_qs(urlsplit(script.sent[1].url).query)["filter[to]"] == [f"sip:{THEIRS}@sbc.carrier.example"]
+
+
+def test_a_call_that_another_carrier_hands_over_is_for_the_number_in_its_address() -> None:
+    called = f"sip:{OURS}@acme-7f3k.sip.telnyx.com"
+    event = read(
+        "call.initiated",
+        direction="incoming",
+        state="parked",
+        to=called,
+        **{"from": f"sip:{THEIRS}@192.0.2.1"},
+    )
+    assert (event.to, event.from_number) == (OURS, THEIRS)
+    elsewhere = read(
+        "call.initiated", direction="outgoing", to="sip:+13125550111@sbc.example", **{"from": OURS}
+    )
+    assert elsewhere.to == "sip:+13125550111@sbc.example"

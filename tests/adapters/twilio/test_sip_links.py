@@ -6,9 +6,11 @@ import pytest
 
 from gateway.byoc import SipRequest
 from gateway.errors import ValidationError
+from gateway.interface import Hook
 from gateway.transport import HttpResponse
 from tests.adapters.kit import DIAL, SETUP_URLS
-from tests.adapters.twilio.support import ACCOUNT, page, provider, reply, rest_call, v1_page
+from tests.adapters.twilio.support import ACCOUNT, page, provider, reply, rest_call, v1_page, webhook
+from tests.adapters.twilio.test_webhooks import VOICE
 
 POLICY, TARGET, TRUNK = "NY" + "1" * 32, "NE" + "2" * 32, "BY" + "3" * 32
 DOMAIN, ACL, LOGINS = "SD" + "4" * 32, "AL" + "5" * 32, "CL" + "6" * 32
@@ -214,3 +216,16 @@ def test_a_dial_goes_by_the_trunk_it_names() -> None:
 def test_a_trunk_that_is_none_is_refused(trunk: str) -> None:
     with pytest.raises(ValidationError, match="trunk"):
         provider()[0].check_dial(replace(DIAL, trunk_ref=trunk))
+
+
+def test_a_call_that_another_carrier_hands_over_is_for_the_number_in_its_address() -> None:
+    handed = VOICE | {
+        "To": "sip:+14155550100@acme-sip.sip.us1.twilio.com",
+        "From": "sip:+12125550123@192.0.2.1",
+    }
+    (event,) = provider()[0].read_webhook(Hook.ANSWER, webhook(handed))
+    assert (event.to, event.from_number) == ("+14155550100", "+12125550123")
+    (event,) = provider()[0].read_webhook(
+        Hook.ANSWER, webhook(VOICE | {"To": "sip:+14155550100@pbx.example.net"})
+    )
+    assert event.to == "sip:+14155550100@pbx.example.net"
