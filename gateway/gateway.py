@@ -11,16 +11,24 @@ from typing import Any, Self
 from gateway import (
     acting,
     analyzing,
+    assigning,
+    buying,
+    checking,
     claiming,
+    crediting,
     dialing,
     editing,
     ending,
+    importing,
+    linking,
+    operating,
     provisioning,
     reaching,
     receiving,
     reconciling,
 )
 from gateway.background import Background
+from gateway.byoc import AvailableNumber, CallerId, CallerIdVerification
 from gateway.errors import NotFound, ValidationError, WebhookRejected
 from gateway.interface import AccountInfo, Hook, RecordingStream, WebhookReply, WebhookRequest
 from gateway.models import (
@@ -35,6 +43,8 @@ from gateway.models import (
     Credential,
     EventRecord,
     Number,
+    Operation,
+    OperationResult,
 )
 from gateway.notifying import Handler
 from gateway.refusals import Refusals
@@ -42,21 +52,22 @@ from gateway.services import Services
 from gateway.settings import Settings, load_settings
 from gateway.status import CallStatus, Direction
 from gateway.store import Store, agents, analyses, attempts, calls, credentials, events, numbers
-from gateway.store.rows import CallPage, CallStats
+from gateway.store.rows import CallPage, CallStats, NumberPage
 from gateway.vault import Vault, load_or_create_key
 
 
 class Gateway:
     """One interface over the carriers. Thread-safe; one per process is enough.
 
-    `credentials`, `numbers`, `agents` and `calls` hold the verbs of each thing. Everything belongs to a workspace;
-    leave it out when there are no tenants.
+    `credentials`, `numbers`, `operations`, `agents` and `calls` hold the verbs of each thing. Everything belongs to a
+    workspace; leave it out when there are no tenants.
     """
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.credentials = Credentials(services)
         self.numbers = Numbers(services)
+        self.operations = Operations(services)
         self.agents = Agents(services)
         self.calls = Calls(services)
         self.background = Background(services)
@@ -242,6 +253,8 @@ class Credentials:
         *,
         name: str = "",
         exclusive: bool = True,
+        check: bool = True,
+        outbound_profile: str | None = None,
         workspace_id: str = DEFAULT_WORKSPACE,
         secrets: Mapping[str, str] | None = None,
         **more_secrets: str,
@@ -250,16 +263,43 @@ class Credentials:
 
         A name that is an argument of this method (`name`, `exclusive` ...) can be a secret in `secrets` only.
 
+        Args:
+            check: ask the carrier whether the secrets work. outbound_profile: what outbound calls are billed by.
+
         Raises:
-            ValidationError: a wrong argument, a malformed secret, or one given twice. ConfigurationError: a secret is
-                absent, or the carrier does not have it.
+            as `gateway.crediting.add_credential`.
         """
-        given = dict(secrets or {})
-        if twice := sorted(given.keys() & more_secrets.keys()):
-            raise ValidationError("secrets", f"given twice: {', '.join(twice)}")
-        given.update(more_secrets)
-        return provisioning.add_credential(
-            self._services, provider, given, name=name, exclusive=exclusive, workspace_id=workspace_id
+        return self.add_checked(
+            provider,
+            _merged(secrets, more_secrets),
+            name=name,
+            exclusive=exclusive,
+            check=check,
+            outbound_profile=outbound_profile,
+            workspace_id=workspace_id,
+        ).credential
+
+    def add_checked(
+        self,
+        provider: str,
+        secrets: Mapping[str, str],
+        *,
+        name: str = "",
+        exclusive: bool = True,
+        check: bool = True,
+        outbound_profile: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> crediting.CredentialAdded:
+        """Do the same; return what the carrier says about the account too."""
+        return crediting.add_credential(
+            self._services,
+            provider,
+            secrets,
+            name=name,
+            exclusive=exclusive,
+            check=check,
+            outbound_profile=outbound_profile,
+            workspace_id=workspace_id,
         )
 
     def get(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Credential:
@@ -272,11 +312,50 @@ class Credentials:
 
     def check(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> AccountInfo:
         """Ask the carrier who the account is. Raises NotFound, ProviderError."""
-        return provisioning.check_credential(self._services, ident, workspace_id)
+        return crediting.check_credential(self._services, ident, workspace_id)
 
-    def remove(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> None:
-        """Remove an account. Raises NotFound; Conflict while its numbers are assigned."""
-        provisioning.remove_credential(self._services, ident, workspace_id)
+    def rotate(
+        self,
+        ident: str,
+        *,
+        check: bool = True,
+        workspace_id: str = DEFAULT_WORKSPACE,
+        secrets: Mapping[str, str] | None = None,
+        **more_secrets: str,
+    ) -> Credential:
+        """Add new secrets, beside the old ones where both can live; see `gateway.crediting.rotate_credential`."""
+        return crediting.rotate_credential(
+            self._services,
+            ident,
+            _merged(secrets, more_secrets),
+            check=check,
+            workspace_id=workspace_id,
+        )
+
+    def retire(self, ident: str, *, check: bool = True, workspace_id: str = DEFAULT_WORKSPACE) -> Credential:
+        """End the old secrets of a rotation; see `gateway.crediting.retire_credential`."""
+        return crediting.retire_credential(self._services, ident, check=check, workspace_id=workspace_id)
+
+    def rekey(self, on_progress: Callable[[int], object] = lambda done: None) -> crediting.Rekeyed:
+        """Seal every workspace's secrets with the newest key; see `gateway.crediting.rekey`."""
+        return crediting.rekey(self._services, on_progress)
+
+    def remove(
+        self,
+        ident: str,
+        *,
+        release_numbers: bool = False,
+        configure: bool = True,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> None:
+        """Remove an account; see `gateway.crediting.remove_credential`."""
+        crediting.remove_credential(
+            self._services,
+            ident,
+            release_numbers=release_numbers,
+            configure=configure,
+            workspace_id=workspace_id,
+        )
 
     def webhooks(self, credential: Credential) -> dict[str, str]:
         """Return the URLs that the carrier must be given for the account's numbers. Raises ConfigurationError."""
@@ -284,24 +363,54 @@ class Credentials:
 
 
 class Numbers:
-    """Numbers of the accounts, and whom they serve."""
+    """Numbers of the accounts, and whom they serve. A number is named by its E.164 text, or by its id."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def add(self, e164: str, *, credential: str, workspace_id: str = DEFAULT_WORKSPACE) -> Number:
-        """Add a number of an account. Raises InvalidNumber, NotFound, Conflict."""
+        """Add a number of an account, without asking the carrier. Raises InvalidNumber, NotFound, Conflict."""
         return provisioning.add_number(self._services, e164, credential, workspace_id=workspace_id)
 
-    def import_from(
-        self, credential: str, *, workspace_id: str = DEFAULT_WORKSPACE
-    ) -> Sequence[provisioning.ImportVerdict]:
-        """Add every voice number of an account. Raises NotFound, ProviderError."""
-        return provisioning.import_numbers(self._services, credential, workspace_id)
+    def get(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Number:
+        """Return a number. Raises InvalidNumber, NotFound."""
+        return provisioning.find_number(self._services, ident, workspace_id)
 
     def list(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Number]:
         """Return the workspace's numbers in the order in which they were added."""
         return numbers.list_numbers(self._services.store, workspace_id)
+
+    def page(
+        self,
+        *,
+        credential: str | None = None,
+        agent: str | None = None,
+        direction: Direction | None = None,
+        country: str | None = None,
+        drifted: bool | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> NumberPage:
+        """Return one page of numbers, in the order in which they were added, and how many meet the filters.
+
+        Raises:
+            NotFound: no such credential. ValidationError: the cursor is not one of ours, or of other filters.
+        """
+        account = None
+        if credential is not None:
+            account = provisioning.find_credential(self._services, credential, workspace_id).id
+        return numbers.page_numbers(
+            self._services.store,
+            workspace_id,
+            credential_id=account,
+            agent_id=agent,
+            direction=direction,
+            country=country,
+            is_drifted=drifted,
+            limit=limit,
+            cursor=cursor,
+        )
 
     def assignments(self, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[Assignment]:
         """Return who is served by which number, in the order of assignment."""
@@ -309,29 +418,282 @@ class Numbers:
 
     def assign(
         self,
-        e164: str,
+        ident: str,
         *,
         agent: str,
         inbound: bool = False,
         outbound: bool = False,
+        configure: bool = True,
+        take_over: bool = False,
         workspace_id: str = DEFAULT_WORKSPACE,
-    ) -> Sequence[Assignment]:
-        """Let a number serve an agent. Raises NotFound, Conflict, ValidationError."""
-        return provisioning.assign_number(
-            self._services, e164, agent, inbound=inbound, outbound=outbound, workspace_id=workspace_id
+    ) -> assigning.NumberChange:
+        """Let a number serve an agent, and point it at us; see `gateway.assigning.assign_number`."""
+        return assigning.assign_number(
+            self._services,
+            ident,
+            agent,
+            inbound=inbound,
+            outbound=outbound,
+            configure=configure,
+            take_over=take_over,
+            workspace_id=workspace_id,
         )
 
     def unassign(
         self,
-        e164: str,
+        ident: str,
         *,
         agent: str | None = None,
         direction: Direction | None = None,
+        configure: bool = True,
         workspace_id: str = DEFAULT_WORKSPACE,
-    ) -> Sequence[Assignment]:
-        """Take a number away from its agents. Raises NotFound."""
-        return provisioning.unassign_number(
-            self._services, e164, agent=agent, direction=direction, workspace_id=workspace_id
+    ) -> assigning.NumberChange:
+        """Take a number away from its agents, and put it back; see `gateway.assigning.unassign_number`."""
+        return assigning.unassign_number(
+            self._services,
+            ident,
+            agent=agent,
+            direction=direction,
+            configure=configure,
+            workspace_id=workspace_id,
+        )
+
+    def release(
+        self,
+        ident: str,
+        *,
+        give_back: bool = False,
+        configure: bool = True,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> assigning.NumberChange:
+        """Unassign a number, put it back and forget it; see `gateway.assigning.release_number`."""
+        return assigning.release_number(
+            self._services, ident, give_back=give_back, configure=configure, workspace_id=workspace_id
+        )
+
+    # -- keeping them pointed -----------------------------------------------------------------------------------
+
+    def check(self, ident: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> checking.NumberCheck:
+        """Compare what the carrier has with what we set; see `gateway.checking.check_number`."""
+        return checking.check_number(self._services, ident, workspace_id)
+
+    def check_all(
+        self,
+        *,
+        credential: str | None = None,
+        on_progress: Callable[[int, int], object] = lambda done, total: None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[checking.NumberCheck]:
+        """Do the same for every number in use; see `gateway.checking.check_numbers`."""
+        return checking.check_numbers(
+            self._services, workspace_id, credential=credential, on_progress=on_progress
+        )
+
+    def repair(
+        self,
+        ident: str,
+        *,
+        dry_run: bool = False,
+        take_over: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> checking.Repair:
+        """Make the carrier have what we set; see `gateway.checking.repair_number`."""
+        return checking.repair_number(
+            self._services, ident, dry_run=dry_run, take_over=take_over, workspace_id=workspace_id
+        )
+
+    # -- taking them in -----------------------------------------------------------------------------------------
+
+    def import_from(
+        self,
+        credential: str,
+        *,
+        only: Sequence[str] | None = None,
+        dry_run: bool = False,
+        take_over: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[importing.ImportVerdict]:
+        """Add every voice number of an account; see `gateway.importing.import_numbers`."""
+        return importing.import_numbers(
+            self._services,
+            credential,
+            only=only,
+            dry_run=dry_run,
+            take_over=take_over,
+            workspace_id=workspace_id,
+        )
+
+    def search(
+        self,
+        credential: str,
+        *,
+        country: str,
+        kind: str = "local",
+        area_code: str | None = None,
+        contains: str | None = None,
+        limit: int = 20,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[AvailableNumber]:
+        """Search the carrier's inventory; see `gateway.buying.search_numbers`."""
+        return buying.search_numbers(
+            self._services,
+            credential,
+            country=country,
+            kind=kind,
+            area_code=area_code,
+            contains=contains,
+            limit=limit,
+            workspace_id=workspace_id,
+        )
+
+    def quote(
+        self, e164: str, *, credential: str, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> AvailableNumber | None:
+        """Return a number that can be bought, with its price; see `gateway.buying.quote_number`."""
+        return buying.quote_number(self._services, credential, e164, workspace_id)
+
+    def buy(self, e164: str, *, credential: str, workspace_id: str = DEFAULT_WORKSPACE) -> buying.Bought:
+        """Buy a number: spends money; see `gateway.buying.buy_number`."""
+        return buying.buy_number(self._services, credential, e164, workspace_id=workspace_id)
+
+    def caller_ids(self, credential: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Sequence[CallerId]:
+        """Return the foreign numbers that an account may show. Raises as `gateway.buying.list_caller_ids`."""
+        return buying.list_caller_ids(self._services, credential, workspace_id)
+
+    def verify_caller_id(
+        self, e164: str, *, credential: str, by: str = "call", workspace_id: str = DEFAULT_WORKSPACE
+    ) -> CallerIdVerification:
+        """Begin to verify a foreign number; see `gateway.buying.start_caller_id`."""
+        return buying.start_caller_id(self._services, credential, e164, by=by, workspace_id=workspace_id)
+
+    def confirm_caller_id(
+        self,
+        e164: str,
+        *,
+        credential: str,
+        verification_ref: str,
+        code: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Number:
+        """Finish a verification and add the number; see `gateway.buying.confirm_caller_id`."""
+        return buying.confirm_caller_id(
+            self._services, credential, e164, verification_ref, code, workspace_id=workspace_id
+        )
+
+    def add_caller_id(self, e164: str, *, credential: str, workspace_id: str = DEFAULT_WORKSPACE) -> Number:
+        """Add a foreign number that the account may show already; see `gateway.buying.add_caller_id`."""
+        return buying.add_caller_id(self._services, credential, e164, workspace_id=workspace_id)
+
+    def add_sip(
+        self,
+        e164s: Sequence[str],
+        *,
+        credential: str,
+        name: str = "sip",
+        carrier_host: str | None = None,
+        carrier_ips: Sequence[str] = (),
+        username: str | None = None,
+        password: str | None = None,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> linking.SipAdded:
+        """Link an account to the SIP carrier that has these numbers; see `gateway.linking.add_sip`."""
+        return linking.add_sip(
+            self._services,
+            credential,
+            e164s,
+            name=name,
+            carrier_host=carrier_host,
+            carrier_ips=carrier_ips,
+            username=username,
+            password=password,
+            workspace_id=workspace_id,
+        )
+
+
+class Operations:
+    """Long work over many numbers. It is done by `gateway serve`, unless `claim` and `perform` do it here."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def start_import(
+        self,
+        credential: str,
+        *,
+        only: Sequence[str] | None = None,
+        take_over: bool = False,
+        claim: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Operation:
+        """Begin the import of an account's numbers; see `gateway.operating.start_import`."""
+        return operating.start_import(
+            self._services,
+            credential,
+            only=only,
+            take_over=take_over,
+            claim=claim,
+            workspace_id=workspace_id,
+        )
+
+    def start_csv_import(
+        self,
+        text: str,
+        *,
+        credential: str | None = None,
+        configure: bool = True,
+        take_over: bool = False,
+        claim: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Operation:
+        """Begin the import of a CSV file; see `gateway.operating.start_csv_import`."""
+        return operating.start_csv_import(
+            self._services,
+            text,
+            credential=credential,
+            configure=configure,
+            take_over=take_over,
+            claim=claim,
+            workspace_id=workspace_id,
+        )
+
+    def start_repair(
+        self,
+        *,
+        credential: str | None = None,
+        take_over: bool = False,
+        claim: bool = False,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Operation:
+        """Begin the repair of every number in use; see `gateway.operating.start_repair`."""
+        return operating.start_repair(
+            self._services,
+            credential=credential,
+            take_over=take_over,
+            claim=claim,
+            workspace_id=workspace_id,
+        )
+
+    def perform(
+        self, claimed: Operation, on_progress: operating.Progress = lambda operation: None
+    ) -> Operation:
+        """Do a claimed operation; see `gateway.operating.perform`."""
+        return operating.perform(self._services, claimed, on_progress)
+
+    def get(self, operation_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Operation:
+        """Return an operation as it stands. Raises NotFound."""
+        return operating.load_operation(self._services, operation_id, workspace_id)
+
+    def results(
+        self,
+        operation_id: str,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        workspace_id: str = DEFAULT_WORKSPACE,
+    ) -> Sequence[tuple[int, OperationResult]]:
+        """Return what an operation did, each with its position from 1 on. Raises NotFound."""
+        return operating.list_results(
+            self._services, operation_id, after=after, limit=limit, workspace_id=workspace_id
         )
 
 
@@ -504,3 +866,11 @@ class Calls:
         """Return the call's dial attempts, the first one first. Raises NotFound."""
         self.get(call_id, workspace_id=workspace_id)
         return attempts.list_attempts(self._services.store, call_id)
+
+
+def _merged(secrets: Mapping[str, str] | None, more: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of both. Raises ValidationError for one that is given twice."""
+    given = dict(secrets or {})
+    if twice := sorted(given.keys() & more.keys()):
+        raise ValidationError("secrets", f"given twice: {', '.join(twice)}")
+    return {**given, **more}

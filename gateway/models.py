@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from gateway.byoc import Difference
 from gateway.durations import format_duration, parse_duration
 from gateway.errors import ValidationError
 from gateway.instructions import Connection, FallbackStep
@@ -171,6 +172,10 @@ class Credential:
     `key` is the unguessable path key of its webhook URLs (R25). `account_ref` is the carrier's name of the account,
     checked against what a webhook says. `exclusive`: only this gateway places calls with the account, so a call found
     at the carrier by its two numbers and its time can only be ours (`reliability`, protocol step 8b).
+
+    `application_ref` is what its numbers point at, where the carrier has that: ours (`application_is_ours`), or one
+    that was there, whose settings before us are `application_before`. `outbound_profile` is what its outbound calls
+    are billed by, where the carrier has that and the person named one.
     """
 
     id: str
@@ -182,11 +187,37 @@ class Credential:
     secrets: Mapping[str, str] = field(repr=False, default_factory=lambda: _EMPTY)
     exclusive: bool = True
     created_at: datetime
+    application_ref: str | None = None
+    application_before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    application_is_ours: bool = False
+    outbound_profile: str | None = None
+
+
+class NumberKind(StrEnum):
+    """How we come to a number."""
+
+    OWNED = "owned"  # the account has it
+    CALLER_ID = "caller_id"  # it is another carrier's, verified to be shown: outbound only
+    SIP = "sip"  # it stays with another carrier, which is linked to the account by SIP
+
+
+class SetupState(StrEnum):
+    """How far a number points at us at its carrier. Written before the first change, so that no kill hides one."""
+
+    NONE = "none"  # nothing of ours is there
+    APPLYING = "applying"  # being pointed at us, or was when the process died
+    APPLIED = "applied"
+    RESTORING = "restoring"  # being put back, or was when the process died
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """An E.164 number held by a credential. `country` is ISO 3166 alpha-2, `area_code` national digits or ""."""
+    """An E.164 number held by a credential. `country` is ISO 3166 alpha-2, `area_code` national digits or "".
+
+    `before` are the carrier's settings of the number before us, verbatim, and `pointed_at` says the same in one line:
+    kept from the first change until they are put back. `differences` is what the last look at the carrier
+    (`checked_at`) found to be not as we set it. `trunk_ref` is what a dial from it must name.
+    """
 
     id: str
     workspace_id: str
@@ -198,6 +229,16 @@ class Number:
     carrier_ref: str | None = None
     last_used_at: datetime | None = None
     created_at: datetime
+    kind: NumberKind = NumberKind.OWNED
+    setup_state: SetupState = SetupState.NONE
+    before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    pointed_at: str | None = field(default=None, repr=False)
+    checked_at: datetime | None = None
+    next_check_at: datetime | None = None
+    differences: tuple[Difference, ...] = field(default=(), repr=False)
+    is_drifted: bool = False
+    sip_link_id: str | None = None
+    trunk_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +249,66 @@ class Assignment:
     e164: str = field(repr=False)
     agent_id: str
     direction: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipLink:
+    """A link between an account and another SIP carrier. `refs` are the ids of what the link needs at the account."""
+
+    id: str
+    workspace_id: str
+    credential_id: str
+    name: str
+    carrier_host: str | None = None
+    carrier_ips: tuple[str, ...] = ()
+    username: str | None = None
+    refs: Mapping[str, str] = field(default_factory=lambda: _EMPTY, hash=False)
+    trunk_ref: str | None = None
+    created_at: datetime
+
+
+class OperationKind(StrEnum):
+    """Long work over many numbers."""
+
+    IMPORT = "import"
+    IMPORT_CSV = "import_csv"
+    REPAIR = "repair"
+
+
+class OperationState(StrEnum):
+    """Where an operation stands."""
+
+    PENDING = "pending"  # to be done, or being done
+    DONE = "done"
+    FAILED = "failed"  # it cannot go on; what was done stays done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Long work that can be polled, and goes on after a kill. `tries` counts claims; `total` is None until known."""
+
+    id: str
+    workspace_id: str
+    kind: OperationKind
+    payload: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False, hash=False)
+    state: OperationState = OperationState.PENDING
+    done: int = 0
+    total: int | None = None
+    tries: int = 0
+    due_at: datetime
+    last_error: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationResult:
+    """What an operation did with one number. `subject` is the number as it was given."""
+
+    subject: str = field(repr=False)
+    verdict: str
+    detail: str = ""
 
 
 class AttemptState(StrEnum):

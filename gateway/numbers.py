@@ -77,6 +77,12 @@ def area_code_of(e164: str) -> str:
     return phonenumbers.national_significant_number(number)[:length]
 
 
+def national_digits(e164: str) -> str:
+    """Return the number's digits without its country code."""
+    number = _parsed(e164)
+    return "" if number is None else phonenumbers.national_significant_number(number)
+
+
 def number_type(e164: str) -> int:
     """Return the `phonenumbers.PhoneNumberType` of the number; UNKNOWN when it cannot be told."""
     number = _parsed(e164)

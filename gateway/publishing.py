@@ -38,7 +38,7 @@ _ALWAYS_KEPT: Final = frozenset({"id", "status", "direction", "created_at", "upd
 _MOST_DIFFERENCES: Final = 50
 _NUMBERS: Final = frozenset({"phone_number", "from_number", "to", "e164"})
 _TEXTS: Final = frozenset(
-    {"failure_reason", "text", "wanted", "found", "advice"}
+    {"failure_reason", "text", "wanted", "found", "advice", "pointed_at"}
 )  # a carrier's words may hold one
 _OF_THE_APP: Final = frozenset({"variables", "context", "call_settings"})
 

@@ -46,7 +46,7 @@ class Services:
     authorize_call: Callable[[Any], object] | None = None  # the embedder's; given the `dialing.PlaceCall`
     wake: Callable[[], None] = lambda: None  # follow-up actions are due: whoever performs them may look now
     urls: Urls = field(init=False)
-    _opened: dict[str, tuple[str, Credential, Provider]] = field(default_factory=dict)
+    _opened: dict[str, tuple[SealedCredential, Credential, Provider]] = field(default_factory=dict)
     _functions: dict[tuple[str, str], ConnectFunction] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,17 +70,17 @@ class Services:
         return self._opened[credential.id][2]
 
     def _open(self, found: SealedCredential) -> tuple[Credential, Provider]:
-        """Open a credential once; kept until its sealed secrets change."""
+        """Open a credential once; kept until its row changes."""
         known = found.credential
         kept = self._opened.get(known.id)
-        if kept is not None and kept[0] == found.sealed:
+        if kept is not None and kept[0] == found:
             return kept[1], kept[2]
         secrets = self.vault.open(found.sealed, workspace_id=known.workspace_id, row_id=known.id)
         credential = replace(known, secrets=secrets)
         base_url = self.settings.base_urls.get(known.provider)
         provider = self.open_provider(known.provider, secrets, base_url=base_url)
         with self._lock:
-            self._opened[known.id] = (found.sealed, credential, provider)
+            self._opened[known.id] = (found, credential, provider)
         return credential, provider
 
     def prepare_providers(self) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from gateway.byoc import Difference
+from gateway.byoc import AvailableNumber, Difference
 from gateway.instructions import (
     FallbackStep,
     Forward,
@@ -35,6 +35,9 @@ from gateway.models import (
     Credential,
     EventRecord,
     Number,
+    Operation,
+    OperationResult,
+    SipLink,
     WebhookEndpoint,
 )
 from gateway.status import CallStatus, CarrierWords, EndReason, Recording
@@ -148,6 +151,7 @@ def credential_document(credential: Credential, webhooks: Mapping[str, str] | No
         "key": credential.key,
         "webhooks": None if webhooks is None else dict(webhooks),
         "exclusive": credential.exclusive,
+        "application_ref": credential.application_ref,
         "created_at": time_text(credential.created_at),
     }
 
@@ -171,8 +175,74 @@ def number_document(number: Number, assignments: Sequence[Assignment]) -> dict[s
             for each in assignments
             if each.number_id == number.id
         ],
+        "kind": number.kind.value,
+        "setup_state": number.setup_state.value,
+        "pointed_at": number.pointed_at,
+        "is_drifted": number.is_drifted,
+        "checked_at": time_text(number.checked_at),
         "last_used_at": time_text(number.last_used_at),
         "created_at": time_text(number.created_at),
+    }
+
+
+def found_document(
+    number: Number, assignments: Sequence[Assignment], differences: Sequence[Difference], error: str = ""
+) -> dict[str, Any]:
+    """Return a number with what is not as we set it at its carrier; `error`: why it could not be looked at."""
+    return {
+        **number_document(number, assignments),
+        "ok": not differences and not error,
+        "drift": [drift_document(each) for each in differences],
+        "error": error or None,
+    }
+
+
+def operation_document(
+    operation: Operation, results: Sequence[tuple[int, OperationResult]] | None = None
+) -> dict[str, Any]:
+    """Return how far long work is, and what it did, where `results` are given."""
+    shown: dict[str, Any] = {
+        "id": operation.id,
+        "kind": operation.kind.value,
+        "state": operation.state.value,
+        "done": operation.done,
+        "total": operation.total,
+        "error": operation.last_error,
+        "created_at": time_text(operation.created_at),
+        "updated_at": time_text(operation.updated_at),
+        "finished_at": time_text(operation.finished_at),
+    }
+    if results is not None:
+        shown["results"] = [
+            {"position": position, "number": each.subject, "verdict": each.verdict, "detail": each.detail}
+            for position, each in results
+        ]
+    return shown
+
+
+def available_document(number: AvailableNumber) -> dict[str, Any]:
+    """Return a number that can be bought; prices are decimal text."""
+    prices = {name: getattr(number, name) for name in ("monthly_price", "setup_price")}
+    return {
+        **{name: value for name, value in asdict(number).items() if name not in prices},
+        **{name: None if price is None else format(price, "f") for name, price in prices.items()},
+    }
+
+
+def sip_document(
+    link: SipLink, numbers: Sequence[Number], instructions: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """Return a link to a SIP carrier and what is entered there; the ids at the account stay inside."""
+    return {
+        "id": link.id,
+        "name": link.name,
+        "credential_id": link.credential_id,
+        "numbers": [number.e164 for number in numbers],
+        "carrier_host": link.carrier_host,
+        "carrier_ips": list(link.carrier_ips),
+        "username": link.username,
+        "instructions": [{"label": label, "value": value} for label, value in instructions],
+        "created_at": time_text(link.created_at),
     }
 
 

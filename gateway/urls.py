@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
+from gateway.byoc import SetupUrls
 from gateway.errors import ConfigurationError
 from gateway.interface import CallbackUrls, Hook
+
+_OF_A_GATEWAY: Final = re.compile(r"/([0-9a-f]{32})/(?:answer|events)(?:[?#].*)?", re.ASCII)
+
+
+def key_in(url: str) -> str | None:
+    """Return the path key when the URL is one that a gateway (any one) has its numbers point at, else None."""
+    found = _OF_A_GATEWAY.search(url)
+    return found[1] if found and found.end() == len(url) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,15 @@ class Urls:
             recording=self.hook(key, Hook.RECORDING, token),
             fallback=self.hook(key, Hook.FALLBACK, token),
             events=self.hook(key, Hook.EVENTS, token),
+        )
+
+    def of_setup(self, key: str) -> SetupUrls:
+        """Return what a credential's numbers are to point at. Raises ConfigurationError without a public URL."""
+        return SetupUrls(
+            answer=self.hook(key, Hook.ANSWER),
+            status=self.hook(key, Hook.STATUS),
+            fallback=self.hook(key, Hook.FALLBACK),
+            events=self.hook(key, Hook.EVENTS),
         )
 
     def webhooks(self, key: str) -> dict[str, str]:

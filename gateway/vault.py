@@ -37,6 +37,7 @@ class Vault:
             )
         self._fernet = MultiFernet([_fernet(key, position) for position, key in enumerate(keys, start=1)])
         self._newest = keys[0].encode()
+        self._first = _fernet(keys[0], 1)
 
     def __repr__(self) -> str:
         return "Vault(keys=***)"
@@ -66,6 +67,14 @@ class Vault:
             )
         values: dict[str, str] = bound["values"]
         return values
+
+    def is_newest(self, sealed: str) -> bool:
+        """Return whether the text was sealed with the newest key."""
+        try:
+            self._first.decrypt(sealed)
+        except (InvalidToken, ValueError, TypeError):
+            return False
+        return True
 
     def derive(self, purpose: bytes, message: str) -> str:
         """Return 32 hex digits that only a holder of the newest key can make; another purpose gives other digits.

@@ -104,9 +104,9 @@ def stub_gateway(store: Store, carrier: StubCarrier, clock: Clock, *, exclusive:
         open_provider=carrier.open,
     )
     gateway = Gateway(services)
-    credential = gateway.credentials.add("twilio", exclusive=exclusive, **SECRETS)
+    credential = gateway.credentials.add("twilio", check=False, exclusive=exclusive, **SECRETS)
     for number in (OURS, OTHER):
         gateway.numbers.add(number, credential=credential.id)
     gateway.agents.put(Agent(id="desk", connect=Stream("wss://agents.example.com/media")))
-    gateway.numbers.assign(OURS, agent="desk", outbound=True)
+    gateway.numbers.assign(OURS, configure=False, agent="desk", outbound=True)
     return gateway

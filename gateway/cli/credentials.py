@@ -3,61 +3,70 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
 
-from gateway.cli import screen
+from gateway.cli import options, screen
 from gateway.cli.options import Misused
-from gateway.cli.session import Json, answer, session_of, show_webhooks, webhooks_of
+from gateway.cli.session import Failed, Json, answer, session_of, show_webhooks, webhooks_of
+from gateway.crediting import SECOND
 from gateway.interface import AccountInfo
 from gateway.models import Credential
 from gateway.settings import CREDENTIAL_VARIABLE
 from gateway.showing import account_document, credential_document
 
-group = typer.Typer(help="Add, list, check and remove accounts at carriers.", no_args_is_help=True)
+group = typer.Typer(help="Accounts at carriers: add, list, check, rotate, remove.", no_args_is_help=True)
 
 ASK: Final = "-"
+
+
+Ident = Annotated[str, typer.Argument(metavar="ID", help="Its id, name or account.")]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="One of the account's secrets; FIELD=- asks for it, or reads a line of stdin.",
+    ),
+]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Whether the carrier is asked if the secrets work.")
+]
 
 
 @group.command("add")
 def add(
     context: typer.Context,
     provider: Annotated[str, typer.Argument(metavar="PROVIDER")],
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="FIELD=VALUE",
-            help="One of the account's secrets; FIELD=- asks for it, or reads a line of stdin.",
-        ),
-    ] = None,
+    given: Given = None,
     name: Annotated[str, typer.Option("--name", help="Your name of it; default: the provider's.")] = "",
     shared: Annotated[
         bool, typer.Option("--shared", help="Other programs place calls with this account too.")
     ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Ask the carrier at once whether the secrets work.")
-    ] = False,
+    check: Check = True,
+    profile: Annotated[
+        str | None,
+        typer.Option("--outbound-profile", help="The carrier's object that outbound calls are billed by."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add an account. Its secrets come from --set, or from variables GATEWAY_CREDENTIAL_<FIELD>."""
     session = session_of(context)
     secrets = {**_from_environment(os.environ), **_from_options(given or [])}
-    account: AccountInfo | None = None
     with session.gateway() as gateway:
-        added = gateway.credentials.add(
+        checked = gateway.credentials.add_checked(
             provider,
+            secrets,
             name=name,
             exclusive=not shared,
+            check=check,
+            outbound_profile=profile,
             workspace_id=session.workspace_id,
-            secrets=secrets,
         )
+        added, account = checked.credential, checked.account
         webhooks = webhooks_of(gateway, added)
-        if check:
-            account = gateway.credentials.check(added.id, workspace_id=session.workspace_id)
     document = credential_document(added, webhooks)
     if account is not None:
         document["account"] = account_document(account)
@@ -88,15 +97,8 @@ def _from_options(given: list[str]) -> dict[str, str]:
             raise Misused("--set", "give FIELD=VALUE, or FIELD=- to be asked")
         if field in found:
             raise Misused("--set", f"{field} is given twice")
-        found[field] = _asked(field) if value == ASK else value
+        found[field] = options.asked_secret(field) if value == ASK else value
     return found
-
-
-def _asked(field: str) -> str:
-    if sys.stdin.isatty():
-        asked: str = typer.prompt(field, hide_input=True, err=True)
-        return asked.strip()
-    return sys.stdin.readline().strip()
 
 
 @group.command("list")
@@ -112,7 +114,7 @@ def list_credentials(context: typer.Context, as_json: Json = False) -> None:
 @group.command("check")
 def check_credential(
     context: typer.Context,
-    ident: Annotated[str, typer.Argument(metavar="ID", help="Its id, name or account.")],
+    ident: Ident,
     as_json: Json = False,
 ) -> None:
     """Ask the carrier, with one harmless read, whether the secrets work."""
@@ -135,19 +137,96 @@ def _show_account(account: AccountInfo) -> None:
     balance = f", balance {account.balance} {account.currency or ''}" if account.balance else ""
     named = f"{account.name}: " if account.name else ""
     screen.say(f"{icon} {named}{account.status}, {account.kind}{balance}", style=style)
+    for note in account.notes:
+        screen.say(f"  {note}", style="yellow")
+
+
+@group.command("rotate")
+def rotate(
+    context: typer.Context, ident: Ident, given: Given = None, check: Check = True, as_json: Json = False
+) -> None:
+    """Add new secrets: beside the old ones where both can be live, then `retire` ends the old; else in their place."""
+    session = session_of(context)
+    secrets = _from_options(given or [])
+    with session.gateway() as gateway:
+        found = gateway.credentials.rotate(
+            ident, check=check, secrets=secrets, workspace_id=session.workspace_id
+        )
+        webhooks = webhooks_of(gateway, found)
+    pending = [name for name in found.secrets if name.endswith(SECOND)]
+
+    def show() -> None:
+        screen.say(f"✓ {found.name} has the new secrets", style="green")
+        if pending:
+            screen.say("The old ones work too. Make the new ones primary at the carrier, then run")
+            screen.say(f"  gateway credentials retire {found.name}", style="cyan")
+
+    document = {**credential_document(found, webhooks), "rotating": bool(pending)}
+    answer(document, as_json=as_json, show=show)
+
+
+@group.command("retire")
+def retire(context: typer.Context, ident: Ident, check: Check = True, as_json: Json = False) -> None:
+    """End the old secrets of a rotation, at once and everywhere."""
+    session = session_of(context)
+    with session.gateway() as gateway:
+        found = gateway.credentials.retire(ident, check=check, workspace_id=session.workspace_id)
+        webhooks = webhooks_of(gateway, found)
+    answer(
+        {**credential_document(found, webhooks), "rotating": False},
+        as_json=as_json,
+        show=lambda: screen.say(f"✓ the old secrets of {found.name} are gone", style="green"),
+    )
+
+
+@group.command("rekey")
+def rekey(context: typer.Context, as_json: Json = False) -> None:
+    """Seal all secrets with the newest key of GATEWAY_SECRET_KEY, while the gateway runs. Killed, run it again."""
+    session = session_of(context)
+    with session.gateway() as gateway, screen.progress("sealing") as advance:
+        done = gateway.credentials.rekey(lambda count: advance(count, None))
+    document = {
+        "resealed": done.resealed,
+        "unchanged": done.unchanged,
+        "failures": list(done.failures),
+    }
+    answer(
+        document,
+        as_json=as_json,
+        show=lambda: screen.say(
+            f"✓ {done.resealed} sealed anew, {done.unchanged} were already", style="green"
+        ),
+    )
+    if done.failures:
+        raise Failed(f"{len(done.failures)} rows do not open: {'; '.join(done.failures[:3])}")
 
 
 @group.command("remove")
 def remove(
     context: typer.Context,
-    ident: Annotated[str, typer.Argument(metavar="ID", help="Its id, name or account.")],
+    ident: Ident,
+    release_numbers: Annotated[
+        bool,
+        typer.Option(
+            "--release-numbers", help="Unassign its numbers first, and put them back at the carrier."
+        ),
+    ] = False,
+    configure: Annotated[
+        bool,
+        typer.Option("--configure/--no-configure", help="Whether the carrier's settings are changed too."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Remove an account and erase its secrets. Refused while its numbers are assigned."""
     session = session_of(context)
     with session.gateway() as gateway:
         found = gateway.credentials.get(ident, workspace_id=session.workspace_id)
-        gateway.credentials.remove(found.id, workspace_id=session.workspace_id)
+        gateway.credentials.remove(
+            found.id,
+            release_numbers=release_numbers,
+            configure=configure,
+            workspace_id=session.workspace_id,
+        )
     answer(
         {"id": found.id, "name": found.name, "provider": found.provider, "removed": True},
         as_json=as_json,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final
 
@@ -101,6 +102,23 @@ def direction(word: str | None) -> Direction | None:
     except ValueError:
         known = ", ".join(each.value for each in Direction)
         raise Misused("--direction", f"{word[:40]!r} is not one of: {known}") from None
+
+
+def confirm(question: str, *, yes: bool, option: str) -> None:
+    """Ask a person; a program must have said it by an option. Raises typer.Abort, or Misused without a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Misused(option, "needed where nobody can be asked")
+    typer.confirm(question, abort=True, err=True)
+
+
+def asked_secret(field: str) -> str:
+    """Ask a person for a secret without showing it; a program writes it to stdin, in one line."""
+    if sys.stdin.isatty():
+        asked: str = typer.prompt(field, hide_input=True, err=True)
+        return asked.strip()
+    return sys.stdin.readline().strip()
 
 
 def connection(*, stream: str | None, sip: str | None, forward: str | None) -> Connection:

@@ -12,7 +12,17 @@ import typer
 from typer.core import TyperGroup
 
 from gateway import __version__
-from gateway.cli import agents, calls, credentials, keys, numbers, running, simulating, upkeep, webhooks
+from gateway.cli import (
+    agents,
+    calls,
+    credentials,
+    keys,
+    running,
+    simulating,
+    supplying,
+    upkeep,
+    webhooks,
+)
 from gateway.cli.options import Misused
 from gateway.cli.screen import clean
 from gateway.cli.session import Failed, Session, log_to_stderr
@@ -114,7 +124,7 @@ app.command("simulate")(simulating.simulate)
 app.command("call")(calls.call)
 app.add_typer(calls.group, name="calls")
 app.add_typer(credentials.group, name="credentials")
-app.add_typer(numbers.group, name="numbers")
+app.add_typer(supplying.group, name="numbers")
 app.add_typer(agents.group, name="agents")
 app.add_typer(keys.group, name="keys")
 app.add_typer(webhooks.group, name="webhooks")

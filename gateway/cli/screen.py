@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -115,6 +117,24 @@ def clean(value: object) -> str:
 def say(line: str, *, style: str = "") -> None:
     """Print one line."""
     stdout().print(Text(clean(line), style=style), soft_wrap=True)
+
+
+def say_error(line: str) -> None:
+    """Print one line beside the answer, on stderr."""
+    stderr().print(Text(f"error: {clean(line)}"), soft_wrap=True)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar on a terminal's stderr while the block runs; yields what is told (done, total)."""
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
@@ -314,14 +334,31 @@ def show_numbers(numbers: Iterable[Number], assignments: Sequence[Assignment]) -
             each.provider,
             _served(each, assignments, Direction.INBOUND),
             _served(each, assignments, Direction.OUTBOUND),
+            _carrier_side(each),
             moment(each.last_used_at),
         )
         for each in numbers
     )
     show_table(
-        ("number", "country", "provider", "inbound to", "outbound of", "last shown (UTC)"),
+        (
+            "number",
+            "country",
+            "provider",
+            "inbound to",
+            "outbound of",
+            "at the carrier",
+            "last shown (UTC)",
+        ),
         rows,
         empty="No numbers: add one with `gateway numbers add` or `gateway numbers import`.",
+    )
+
+
+def _carrier_side(number: Number) -> str:
+    if number.is_drifted:
+        return "✗ differs"
+    return {"none": "", "applied": "✓ points here"}.get(
+        number.setup_state.value, f"… {number.setup_state.value}"
     )
 
 

@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from gateway.errors import ConfigurationError, MissingExtra
 from gateway.gateway import Gateway
 from gateway.instructions import Say, Stream
-from gateway.models import DEFAULT_WORKSPACE, Agent, Credential
+from gateway.models import Agent, Credential
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -171,17 +171,14 @@ def _add_line(stage: Stage, provider: str, area_code: str) -> Line:
     secrets = dict(account.secrets)
     if account.connection_id is not None:
         secrets["connection_id"] = account.connection_id
-    credential = gateway.credentials.add(
-        provider, name=f"{provider} demo", exclusive=True, workspace_id=DEFAULT_WORKSPACE, secrets=secrets
-    )
-    gateway.credentials.check(credential.id)
+    credential = gateway.credentials.add(provider, name=f"{provider} demo", secrets=secrets)
     line = Line(provider=provider, account=account, credential=credential, area_code=area_code)
     for called in Called:
         sim.add_number(account, line.number(called))
         gateway.numbers.add(line.number(called), credential=credential.id)
     _give_urls(stage, line)
-    gateway.numbers.assign(line.number(Called.ECHO), agent=ECHO, inbound=True, outbound=True)
-    gateway.numbers.assign(line.number(Called.DOWN), agent=DOWN, inbound=True)
+    gateway.numbers.assign(line.number(Called.ECHO), agent=ECHO, inbound=True, outbound=True, configure=False)
+    gateway.numbers.assign(line.number(Called.DOWN), agent=DOWN, inbound=True, configure=False)
     return line
 
 

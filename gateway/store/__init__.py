@@ -6,6 +6,7 @@ Queries are functions named by intention, in one module per thing:
 | --- | --- |
 | `credentials` `numbers` `agents` | who calls, from where |
 | `calls` `attempts` `events` `steps` `actions` | what happens to a call |
+| `sip_links` `operations` | numbers that stay with another carrier; long work over many numbers |
 | `analyses` `tombstones` | what is known of a call beside it, and what a deleted one leaves behind |
 | `api_keys` `rates` | who may use the public API, and how often |
 | `endpoints` `outbox` | where events go to the outside, and the events |

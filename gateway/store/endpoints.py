@@ -41,6 +41,8 @@ _SAVE: Final = _THIS.where(_c.workspace_id == bindparam("of_workspace")).values(
 _RESEAL: Final = _THIS.where(_c.workspace_id == bindparam("of_workspace")).values(
     sealed=bindparam("new_sealed"), previous_until=bindparam("new_until"), updated_at=bindparam("at")
 )
+_RESEAL_SAME: Final = _THIS.where(_c.sealed == bindparam("old_sealed")).values(sealed=bindparam("new_sealed"))
+_ALL: Final = select(webhook_endpoint).order_by(_c.id)
 _SUCCEEDED: Final = _THIS.where(_c.failing_since.is_not(None)).values(failing_since=None)
 _FAILED: Final = _THIS.values(
     failing_since=func.coalesce(_c.failing_since, bindparam("at", type_=_c.failing_since.type))
@@ -109,6 +111,16 @@ def save_endpoint_secrets(
     values = {"of_id": endpoint_id, "of_workspace": workspace_id, "at": at}
     if not tx.write(_RESEAL, {**values, "new_sealed": sealed, "new_until": previous_until}):
         raise NotFound("webhook endpoint", endpoint_id)
+
+
+def list_sealed_endpoints(source: Reader) -> list[SealedEndpoint]:
+    """Return the endpoints of every workspace."""
+    return [_sealed(row) for row in source.rows(_ALL)]
+
+
+def save_resealed(tx: Tx, endpoint_id: str, *, old: str, new: str) -> bool:
+    """Replace the sealed secrets where they are still `old`; return whether they were."""
+    return bool(tx.write(_RESEAL_SAME, {"of_id": endpoint_id, "old_sealed": old, "new_sealed": new}))
 
 
 def remove_endpoint(tx: Tx, workspace_id: str, endpoint_id: str) -> None:

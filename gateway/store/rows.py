@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.instructions import FallbackStep, Instruction, NextAgent
-from gateway.models import ApiKey, Call, Credential, WebhookEndpoint
+from gateway.models import ApiKey, Call, Credential, Number, SipLink, WebhookEndpoint
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -155,6 +155,23 @@ class CallPage:
 
     calls: tuple[Call, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberPage:
+    """One page of numbers, in the order in which they were added. `next_cursor` continues after it."""
+
+    numbers: tuple[Number, ...]
+    total: int
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSipLink:
+    """A link to another SIP carrier with its password as the vault sealed it; "" without one."""
+
+    link: SipLink
+    sealed: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ REVISIONS: Final = (
     "0001_base",
     "0002_public_api",
     "0003_numbers_in_events",
+    "0004_byoc",
 )  # oldest first; a test holds them equal to the folder of migrations
 HEAD: Final = REVISIONS[-1]
 _VERSION: Final[Select[Any]] = select(column("version_num")).select_from(table(VERSION_TABLE))

@@ -13,6 +13,7 @@ Choices that are costly to change later:
 * What statistics add up stands in columns of `call` beside the facts it comes from; money in millionths of its unit,
   because SQLite would add decimals as floating point.
 * A deleted call leaves tombstones: its idempotency key places no second call, its late webhooks make no new one.
+* What a number pointed at before us is kept verbatim, and is never overwritten while the number is ours.
 * Deliveries are claimed endpoint by endpoint, so one that hangs does not stand in the way of the others (R63): the
   index of what is pending begins with the endpoint.
 """
@@ -127,6 +128,10 @@ credential = Table(
     Column("exclusive", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
+    Column("application_ref", CleanText),  # what its numbers point at, where the carrier has such a thing
+    Column("application_before", CleanText),  # its settings before us, verbatim; None when we made it
+    Column("application_is_ours", Boolean, nullable=False, server_default=false()),
+    Column("outbound_profile", CleanText),
     Index("ix_credential_workspace", "workspace_id", "created_at", "id"),
 )
 
@@ -159,7 +164,20 @@ number = Table(
     Column("carrier_ref", CleanText),
     Column("last_used_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
+    Column("kind", CleanText, nullable=False, server_default=text("'owned'")),
+    Column("setup_state", CleanText, nullable=False, server_default=text("'none'")),
+    Column(
+        "before", CleanText
+    ),  # the carrier's settings before us, verbatim: written once, kept until put back
+    Column("pointed_at", CleanText),  # the same in one line for a person
+    Column("checked_at", UtcTime),
+    Column("next_check_at", UtcTime),  # None: nothing of it is ours to watch
+    Column("differences", CleanText, nullable=False, server_default=text("'{}'")),
+    Column("is_drifted", Boolean, nullable=False, server_default=false()),
+    Column("sip_link_id", CleanText),
+    Column("trunk_ref", CleanText),
     UniqueConstraint("credential_id", "e164"),
+    _partial("ix_number_check", "next_check_at", "id", where=text("next_check_at IS NOT NULL")),
     Index("ix_number_e164", "e164"),
     Index("ix_number_workspace", "workspace_id", "created_at", "id"),
 )
@@ -480,4 +498,54 @@ delivery = Table(
         "lease_until",
         where=text("state = 'pending' AND lease_until IS NOT NULL"),
     ),
+)
+
+
+# -- bringing an account --------------------------------------------------------------------------------------------
+
+sip_link = Table(
+    "sip_link",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("credential_id", CleanText, ForeignKey("credential.id"), nullable=False),
+    Column("name", CleanText, nullable=False),
+    Column("carrier_host", CleanText),
+    Column("carrier_ips", CleanText, nullable=False),
+    Column("username", CleanText),
+    Column("sealed", CleanText, nullable=False),  # by the vault: the password; "" without one
+    Column("refs", CleanText, nullable=False),
+    Column("trunk_ref", CleanText),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("credential_id", "name"),
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("workspace_id", CleanText, ForeignKey("workspace.id"), nullable=False),
+    Column("kind", CleanText, nullable=False),
+    Column("payload", CleanText, nullable=False),
+    Column("state", CleanText, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer),  # None until it is known
+    Column("tries", BigInteger, nullable=False),
+    Column("due_at", UtcTime, nullable=False),  # while it is claimed: the end of the claim
+    Column("last_error", CleanText),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Index("ix_operation_workspace", "workspace_id", "created_at", "id"),
+    _partial("ix_operation_due", "due_at", "id", where=text("state = 'pending'")),
+)
+
+operation_result = Table(
+    "operation_result",
+    metadata,
+    Column("operation_id", CleanText, ForeignKey("operation.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("subject", CleanText, nullable=False),  # the number, as it was given
+    Column("verdict", CleanText, nullable=False),
+    Column("detail", CleanText, nullable=False),
 )

@@ -22,6 +22,9 @@ _TAKE: Final = upsert(
     ),
 )
 _RELEASE: Final = delete(lease).where(lease.c.name == bindparam("name"), lease.c.owner == bindparam("owner"))
+_HELD: Final = select(lease.c.name).where(
+    lease.c.name == bindparam("name"), lease.c.until > bindparam("now", type_=lease.c.until.type)
+)
 _PUT_META: Final = upsert(
     meta,
     lambda statement: statement.on_conflict_do_update(
@@ -47,6 +50,11 @@ def take_lease(tx: Tx, name: str, owner: str, until: datetime, now: datetime) ->
 def release_lease(tx: Tx, name: str, owner: str) -> None:
     """Give a lease back; nothing happens when it is another's by now."""
     tx.write(_RELEASE, {"name": name, "owner": owner})
+
+
+def is_leased(source: Reader, name: str, now: datetime) -> bool:
+    """Return whether somebody holds the lease now."""
+    return source.one(_HELD, {"name": name, "now": now}) is not None
 
 
 def put_meta(tx: Tx, name: str, value: str) -> None:

@@ -324,7 +324,7 @@ def test_the_same_idempotency_key_places_one_call(bench: Bench, live: Cli) -> No
 
 def test_a_refused_dial_is_told_twice_once_for_programs_once_on_stderr(bench: Bench, live: Cli) -> None:
     bench.gw.numbers.add("+14155550199", credential=bench.credential.id)  # the account does not hold it
-    bench.gw.numbers.assign("+14155550199", agent="echo", outbound=True)
+    bench.gw.numbers.assign("+14155550199", configure=False, agent="echo", outbound=True)
     ran = live.run("call", CALLEE, "--agent", "echo", "--from", "+14155550199", "--json")
     assert ran.code == 1
     assert ran.document["status"] == "failed"

@@ -150,7 +150,16 @@ def test_a_connected_simulator_calls_and_is_called_at_once_and_again_after_a_res
         assert [each["e164"] for each in cli.ok("numbers", "list", "--json").document["data"]] == numbers
         if run == 0:
             for number in numbers:
-                cli.ok("numbers", "assign", number, "--agent", "support", "--inbound", "--outbound")
+                cli.ok(
+                    "numbers",
+                    "assign",
+                    number,
+                    "--no-configure",
+                    "--agent",
+                    "support",
+                    "--inbound",
+                    "--outbound",
+                )
             gateway = cli.start("serve", "--bind", cli.env["GATEWAY_PUBLIC_URL"].removeprefix("http://"))
             started.append(gateway)
             get(f"{cli.env['GATEWAY_PUBLIC_URL']}/healthz")
@@ -213,6 +222,7 @@ def test_without_a_vendors_library_a_command_names_the_extra(cli: Cli) -> None:
         "credentials",
         "add",
         "twilio",
+        "--no-check",
         "--set",
         f"account_sid=AC{'0' * 32}",
         "--set",

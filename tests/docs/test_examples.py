@@ -187,9 +187,9 @@ def bring(world: World, gw: Gateway, provider: str) -> str:
     if provider == "telnyx":
         secrets["connection_id"] = account.connection_id
     gw.services.settings = other_base(gw, world.sim, provider)
-    credential = gw.credentials.add(provider, name="other", **secrets)
+    credential = gw.credentials.add(provider, check=False, name="other", **secrets)
     gw.numbers.add(number, credential=credential.id)
-    gw.numbers.assign(number, agent="support", inbound=True)
+    gw.numbers.assign(number, configure=False, agent="support", inbound=True)
     urls = gw.credentials.webhooks(credential)
     if provider == "telnyx":
         world.sim.configure_application(account, webhook_url=urls["events"])
@@ -334,7 +334,7 @@ def test_the_refused_webhook_of_the_page_for_inbound_calls(
     [shown] = [block.text for block in blocks(page, "text") if block.text.startswith("✗")]
     monkeypatch.chdir(tmp_path)
     cli = Cli(tmp_path, {"GATEWAY_PUBLIC_URL": "https://voice.example.com"})
-    cli.ok("credentials", "add", "twilio", *TWILIO)
+    cli.ok("credentials", "add", "twilio", "--no-check", *TWILIO)
     key = cli.run("credentials", "list", "--json").document["data"][0]["key"]
     refused = json.loads(written.text.replace("KEY", key))
     fields = {"CallSid": "CA" + "0" * 31 + "1", "CallStatus": "ringing", "To": "+14155550100"}

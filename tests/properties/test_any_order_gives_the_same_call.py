@@ -154,7 +154,7 @@ def serve(bench: Bench, agent: Agent) -> str:
             number, voice_url=urls["answer"], status_url=urls["status"], fallback_url=urls["fallback"]
         )
     bench.gw.agents.put(agent)
-    bench.gw.numbers.assign(number, agent=agent.id, inbound=True)
+    bench.gw.numbers.assign(number, configure=False, agent=agent.id, inbound=True)
     return number
 
 

@@ -1,0 +1,192 @@
+"""Use case: numbers that stay with the person's own SIP carrier, by a link between it and an account.
+
+What the link needs at the account is found or made by its name, so adding it again mends it; the person then enters the
+printed settings at their SIP carrier. Its password is sealed with the vault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway import pointing
+from gateway.byoc import Difference, SipRequest, SipTrunk
+from gateway.errors import Conflict, UnsupportedFeature, ValidationError
+from gateway.ids import new_id
+from gateway.models import DEFAULT_WORKSPACE, Credential, Number, NumberKind, SipLink
+from gateway.numbers import parse_e164
+from gateway.provisioning import find_credential, new_number
+from gateway.services import Services
+from gateway.store import Tx, numbers, sip_links
+from gateway.store.rows import SealedSipLink
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipAdded:
+    """A link that stands, its numbers, and what the person enters at their SIP carrier, line by line."""
+
+    link: SipLink
+    numbers: tuple[Number, ...]
+    instructions: tuple[tuple[str, str], ...]
+    differences: tuple[Difference, ...] = ()
+
+
+def add_sip(
+    services: Services,
+    credential: str,
+    e164s: Sequence[str],
+    *,
+    name: str = "sip",
+    carrier_host: str | None = None,
+    carrier_ips: Sequence[str] = (),
+    username: str | None = None,
+    password: str | None = None,
+    workspace_id: str = DEFAULT_WORKSPACE,
+) -> SipAdded:
+    """Make what a link to a SIP carrier needs at the account, and add the numbers that stay with that carrier.
+
+    Args:
+        e164s: its numbers. name: ours, one a link: lower-case letters, digits and dashes.
+        carrier_host: where outbound calls go; None: inbound only. carrier_ips: where its calls come from.
+        username, password: what its calls authenticate with instead.
+
+    Raises:
+        ValidationError: names the field. NotFound: no such credential. Conflict: a number is here by another way.
+        UnsupportedFeature. ConfigurationError: no public URL. ProviderError: asking again is safe.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValidationError("name", "give 1 to 40 lower-case letters, digits and dashes")
+    wanted = tuple(dict.fromkeys(parse_e164(each, "number") for each in e164s))
+    if not wanted:
+        raise ValidationError("number", "name at least one number that stays with the SIP carrier")
+    account = find_credential(services, credential, workspace_id)
+    if not services.provider_of(account).capabilities.sip_setup:
+        raise UnsupportedFeature(account.provider, "SIP links through the API", "see its page in the docs")
+    pointing.setup_of(services, account)
+    _refuse_owned(services, account, wanted)
+    link = _write_ahead(
+        services,
+        account,
+        replace(
+            _new_link(services, account, name),
+            carrier_host=carrier_host,
+            carrier_ips=tuple(carrier_ips),
+            username=username,
+        ),
+        password,
+    )
+    held = _numbers_of(services, link.link)
+    every = tuple(dict.fromkeys((*(number.e164 for number in held), *wanted)))
+    trunk, link = _ensure(services, account, link, every)
+    with services.store.transaction() as tx:
+        _store_numbers(tx, services, account, link.link, wanted)
+    return SipAdded(
+        link=link.link,
+        numbers=tuple(_numbers_of(services, link.link)),
+        instructions=trunk.instructions,
+        differences=check_link(services, link.link.id),
+    )
+
+
+def check_link(services: Services, link_id: str) -> tuple[Difference, ...]:
+    """Say what of a link is not right yet. Raises NotFound, ProviderError."""
+    sealed = sip_links.load_sip_link(services.store, link_id)
+    account = services.credential(sealed.link.workspace_id, sealed.link.credential_id)
+    held = tuple(number.e164 for number in _numbers_of(services, sealed.link))
+    return services.provider_of(account).check_sip(_request(services, account, sealed, held))
+
+
+def mend_link(services: Services, number: Number) -> None:
+    """Make again what is missing of a number's link. Raises NotFound, ProviderError: asking again is safe."""
+    sealed = sip_links.load_sip_link(services.store, number.sip_link_id or "")
+    account = services.credential(number.workspace_id, number.credential_id)
+    _ensure(services, account, sealed, tuple(each.e164 for each in _numbers_of(services, sealed.link)))
+
+
+def _new_link(services: Services, account: Credential, name: str) -> SipLink:
+    known = sip_links.find_sip_link(services.store, account.id, name)
+    if known is not None:
+        return known.link
+    return SipLink(
+        id=new_id(),
+        workspace_id=account.workspace_id,
+        credential_id=account.id,
+        name=name,
+        created_at=services.clock(),
+    )
+
+
+def _write_ahead(
+    services: Services, account: Credential, link: SipLink, password: str | None
+) -> SealedSipLink:
+    """Keep what is asked for before anything is made: what a kill interrupts is found again by its name."""
+    sealed = ""
+    if password is not None:
+        sealed = services.vault.seal(
+            {"password": password}, workspace_id=account.workspace_id, row_id=link.id
+        )
+    with services.store.transaction() as tx:
+        if sip_links.find_sip_link(tx, account.id, link.name) is None:
+            sip_links.insert_sip_link(tx, link, sealed=sealed)
+        else:
+            sip_links.save_sip_link(tx, link, sealed=sealed)
+    return SealedSipLink(link=link, sealed=sealed)
+
+
+def _ensure(
+    services: Services, account: Credential, sealed: SealedSipLink, e164s: tuple[str, ...]
+) -> tuple[SipTrunk, SealedSipLink]:
+    trunk = services.provider_of(account).ensure_sip(_request(services, account, sealed, e164s))
+    link = replace(sealed.link, refs=dict(trunk.refs), trunk_ref=trunk.trunk_ref)
+    with services.store.transaction() as tx:
+        sip_links.save_sip_link(tx, link, sealed=sealed.sealed)
+        numbers.save_trunk(tx, link.id, trunk.trunk_ref)
+    return trunk, SealedSipLink(link=link, sealed=sealed.sealed)
+
+
+def _request(
+    services: Services, account: Credential, sealed: SealedSipLink, e164s: tuple[str, ...]
+) -> SipRequest:
+    link = sealed.link
+    opened: Mapping[str, str] = {}
+    if sealed.sealed:
+        opened = services.vault.open(sealed.sealed, workspace_id=link.workspace_id, row_id=link.id)
+    return SipRequest(
+        name=f"gateway-{link.name}-{account.id[-12:]}",
+        urls=services.urls.of_setup(account.key),
+        numbers=e164s,
+        carrier_host=link.carrier_host,
+        carrier_ips=link.carrier_ips,
+        username=link.username,
+        password=opened.get("password"),
+        application_ref=pointing.application_ref_of(services, account),
+        refs=link.refs,
+    )
+
+
+def _numbers_of(services: Services, link: SipLink) -> list[Number]:
+    held = numbers.list_numbers(services.store, link.workspace_id, credential_id=link.credential_id)
+    return [number for number in held if number.sip_link_id == link.id]
+
+
+def _refuse_owned(services: Services, account: Credential, wanted: Sequence[str]) -> None:
+    for e164 in wanted:
+        held = numbers.find_number(services.store, account.workspace_id, e164, credential_id=account.id)
+        if held is not None and held.kind is not NumberKind.SIP:
+            raise Conflict(f"number …{e164[-4:]} is here as the account's own: release it first")
+
+
+def _store_numbers(
+    tx: Tx, services: Services, account: Credential, link: SipLink, wanted: Sequence[str]
+) -> None:
+    for e164 in wanted:
+        new = new_number(services.clock(), e164, account, None)
+        number = replace(new, kind=NumberKind.SIP, sip_link_id=link.id, trunk_ref=link.trunk_ref)
+        if not numbers.insert_numbers(tx, [number]):
+            held = numbers.find_number(tx, account.workspace_id, e164, credential_id=account.id)
+            if held is None or held.sip_link_id != link.id:
+                raise Conflict(f"number …{e164[-4:]} belongs to another SIP link: release it first")
