@@ -25,6 +25,13 @@ BODIES: dict[str, Any] = {
     "create_webhook_endpoint": {"url": "https://93.184.216.34/events"},
     "update_webhook_endpoint": {"is_enabled": False},
     "rotate_webhook_secret": {},
+    "create_credential": {"provider": "twilio", "secrets": {"auth_token": "0" * 32}},  # without its account
+    "import_numbers": {},
+    "buy_number": {"credential_id": NO_ID, "phone_number": "+14155550177"},
+    "assign_number": {"agent_id": "desk", "inbound": True},
+    "unassign_number": {},
+    "repair_number": {},
+    "repair_numbers": {},
 }
 # Public on purpose: the link is the right to listen, the document and its page hold nothing of anybody's.
 PUBLIC = {"hear_recording", "openapi_json", "docs", "docs_start", "docs_file", "unknown"}
@@ -50,7 +57,7 @@ def test_every_route_of_the_blueprint_is_guarded_or_listed_as_public(site: Site)
         if rule.endpoint.startswith("gateway_api.")
     }
     assert routed == {each.endpoint for each in guarded(site)} | PUBLIC
-    assert len(guarded(site)) == 22
+    assert len(guarded(site)) == 39
 
 
 def test_without_a_key_every_guarded_route_answers_401(site: Site) -> None:
@@ -130,14 +137,23 @@ def test_another_workspaces_things_are_as_if_they_were_not(site: Site) -> None:
     assert owner.put(f"/calls/{call.id}/analysis", json=analysis).status_code == 200
     site.gw.agents.put(Agent(id="theirs", connect=Stream("wss://agents.example.com/media")))
     endpoint, _ = endpoints.create_endpoint(site.gw.services, "https://93.184.216.34/events")
-    foreign = {"calls": call.id, "agents": "theirs", "webhook-endpoints": endpoint.id}
+    [number] = site.gw.numbers.list()
+    begun = site.gw.operations.start_repair()
+    foreign = {
+        "calls": call.id,
+        "agents": "theirs",
+        "webhook-endpoints": endpoint.id,
+        "telephony/credentials": site.credential.id,
+        "telephony/numbers": number.id,
+        "telephony/operations": begun.id,
+    }
     before = snapshot(site, call.id, endpoint.id)
     for scope in Scope:
         client = site.client(scope, workspace_id=OTHERS)
         for operation in guarded(site):
             if "id>" not in operation.rule or operation.endpoint == "put_agent":
                 continue
-            theirs = foreign[operation.rule.split("/")[1]]
+            theirs = foreign[operation.rule.partition("/<")[0].lstrip("/")]
             nothing = NO_ID if theirs != "theirs" else "nobody"
             got, none = send(client, operation, theirs), send(client, operation, nothing)
             expected = (404, "not_found") if client_may(scope, operation) else (403, "forbidden")
@@ -146,6 +162,8 @@ def test_another_workspaces_things_are_as_if_they_were_not(site: Site) -> None:
         assert client.get("/calls").json.get("data", []) == []
         assert client.get("/agents").json.get("data", []) == []
         assert client.get("/webhook-endpoints").json.get("data", []) == []
+        assert client.get("/telephony/credentials").json.get("data", []) == []
+        assert client.get("/telephony/numbers").json.get("data", []) == []
         if client_may(scope, bulk(site)):
             answer = client.post("/calls/bulk-delete", json={"ids": [call.id, NO_ID]}).json
             assert (answer["deleted_ids"], answer["failed_ids"]) == ([], [call.id, NO_ID])
@@ -172,6 +190,9 @@ def snapshot(site: Site, call_id: str, endpoint_id: str) -> Any:
         site.gw.calls.get(call_id),
         site.gw.calls.analysis(call_id),
         site.gw.agents.get("theirs"),
+        site.gw.credentials.list(),
+        site.gw.numbers.list(),
+        site.gw.numbers.assignments(),
         endpoints.load_endpoint(site.gw.services, endpoint_id),
         len(site.carrier.dials),
     )

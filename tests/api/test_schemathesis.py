@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.api.support import Site
 from tests.fuzzing import fuzz
 
-REQUESTS = 1500
+REQUESTS = 2200
 
 
 def test_every_answer_to_made_up_requests_is_one_that_the_document_tells_of(site: Site) -> None:

@@ -94,7 +94,7 @@ class Api:
         answer: type[BaseModel] | Mapping[str, Any] | None,
         tag: str,
         status: int = 200,
-        others: Mapping[int, Mapping[str, Any]] | None = None,
+        others: Mapping[int, type[BaseModel] | Mapping[str, Any]] | None = None,
         errors: Sequence[int] = (),
         largest_body: int = MAX_BODY_BYTES,
     ) -> None:

@@ -26,17 +26,18 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 _E164: Final = r"^\+[1-9][0-9]{1,14}$"
 
 
-def _words(*kinds: Any) -> dict[str, Any]:
+def words(*kinds: Any) -> dict[str, Any]:
+    """Describe a text that is one of these words."""
     return {"type": "string", "enum": [word for kind in kinds for word in kind]}
 
 
-class _Given(BaseModel):
+class Given(BaseModel):
     """What a client sends."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _Shown(BaseModel):
+class Shown(BaseModel):
     """What a client gets; further fields may come with later versions."""
 
     model_config = ConfigDict(extra="allow")
@@ -95,9 +96,9 @@ Time = Annotated[
     datetime, BeforeValidator(_read_time), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Status = Annotated[
-    CallStatus, BeforeValidator(_read_status), WithJsonSchema(_words(CallStatus, STATUS_ALIASES))
+    CallStatus, BeforeValidator(_read_status), WithJsonSchema(words(CallStatus, STATUS_ALIASES))
 ]
-Way = Annotated[Direction, BeforeValidator(_read_direction), WithJsonSchema(_words(Direction))]
+Way = Annotated[Direction, BeforeValidator(_read_direction), WithJsonSchema(words(Direction))]
 ShownTime = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 PhoneNumber = Annotated[
     str, Field(max_length=64, json_schema_extra={"pattern": _E164, "examples": ["+14155550123"]})
@@ -126,76 +127,78 @@ def _left_out(schema: dict[str, Any]) -> None:
     schema.update(next((kind for kind in kinds if kind != {"type": "null"}), {}))
 
 
-def _optional(description: str, **more: Any) -> Any:
+def optional(description: str, **more: Any) -> Any:
+    """Return a field that may be left out and is never null."""
     return Field(default=None, description=description, json_schema_extra=_left_out, **more)
 
 
-def _whole(default: int, low: int, high: int, description: str) -> Any:
+def whole(default: int, low: int, high: int, description: str) -> Any:
+    """Return a field of a whole number within a range."""
     return Field(default=default, ge=low, le=high, description=description)
 
 
-_Whole = Annotated[int, BeforeValidator(_read_whole)]
+Whole = Annotated[int, BeforeValidator(_read_whole)]
 
 
 # -- paths, queries, headers ----------------------------------------------------------------------------------------
 
 
-class CallPath(_Given):
+class CallPath(Given):
     """Which call."""
 
     id: Id
 
 
-class EndpointPath(_Given):
+class EndpointPath(Given):
     """Which webhook endpoint."""
 
     id: Id
 
 
-class AgentPath(_Given):
+class AgentPath(Given):
     """Which agent."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class LinkPath(_Given):
+class LinkPath(Given):
     """A signed link."""
 
     link: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class CallsQuery(_Given):
+class CallsQuery(Given):
     """Which calls, and which part of them."""
 
-    status: Status | None = _optional("Only calls of this status; the older spellings are understood.")
-    direction: Way | None = _optional("Only calls of this direction.")
-    agent_id: Annotated[str, Field(min_length=1, max_length=200)] | None = _optional(
+    status: Status | None = optional("Only calls of this status; the older spellings are understood.")
+    direction: Way | None = optional("Only calls of this direction.")
+    agent_id: Annotated[str, Field(min_length=1, max_length=200)] | None = optional(
         "Only calls of this agent."
     )
-    created_after: Time | None = _optional("Only calls made after this time.")
-    created_before: Time | None = _optional("Only calls made before this time.")
-    limit: _Whole = _whole(50, 1, LARGEST_LIMIT, "How many calls a page has at most.")
-    offset: _Whole = _whole(0, 0, LARGEST_OFFSET, "How many calls to skip; for deep pages use `cursor`.")
-    cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = _optional(
+    created_after: Time | None = optional("Only calls made after this time.")
+    created_before: Time | None = optional("Only calls made before this time.")
+    limit: Whole = whole(50, 1, LARGEST_LIMIT, "How many calls a page has at most.")
+    offset: Whole = whole(0, 0, LARGEST_OFFSET, "How many calls to skip; for deep pages use `cursor`.")
+    cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = optional(
         "`next_cursor` of the page before, with the same filters; costs the same at any depth."
     )
 
 
-class EventsQuery(_Given):
+class EventsQuery(Given):
     """Which part of a call's events."""
 
-    limit: _Whole = _whole(100, 1, 1000, "How many events a page has at most.")
-    cursor: Id | None = _optional("`next_cursor` of the page before.")
+    limit: Whole = whole(100, 1, 1000, "How many events a page has at most.")
+    cursor: Id | None = optional("`next_cursor` of the page before.")
 
 
-class StatsQuery(_Given):
+class StatsQuery(Given):
     """Which calls are summed up: those of the last 30 days, unless said otherwise; a year at most."""
 
-    created_after: Time | None = _optional("From this time on; default: 30 days before the end.")
-    created_before: Time | None = _optional("Before this time; default: now.")
+    created_after: Time | None = optional("From this time on; default: 30 days before the end.")
+    created_before: Time | None = optional("Before this time; default: now.")
 
 
-class PlaceCallHeader(_Given):
+class PlaceCallHeader(Given):
     """What makes a request safe to repeat."""
 
     idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
@@ -209,7 +212,7 @@ class PlaceCallHeader(_Given):
 # -- calls in -------------------------------------------------------------------------------------------------------
 
 
-class CallSettingsBody(_Given):
+class CallSettingsBody(Given):
     """How a call is handled; what is left out is taken from the agent, then from the gateway's settings."""
 
     recording_enabled: bool | None = None
@@ -222,7 +225,7 @@ class CallSettingsBody(_Given):
     voicemail_message: Text | None = None
 
 
-class NewCall(_Given):
+class NewCall(Given):
     """A call to be placed."""
 
     agent_id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -234,14 +237,14 @@ class NewCall(_Given):
     call_settings: CallSettingsBody | None = None
 
 
-class ChangedSettings(_Given):
+class ChangedSettings(Given):
     """The settings that may change after a call was placed."""
 
     recording_enabled: bool | None = None
     transcription_enabled: bool | None = None
 
 
-class CallChange(_Given):
+class CallChange(Given):
     """What to change of a call."""
 
     context: dict[str, JsonValue] | None = Field(
@@ -250,13 +253,13 @@ class CallChange(_Given):
     call_settings: ChangedSettings | None = None
 
 
-class CallIds(_Given):
+class CallIds(Given):
     """The calls to delete."""
 
     ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
 
 
-class LineBody(_Given):
+class LineBody(Given):
     """One thing said in a call."""
 
     speaker: Literal["agent", "contact"]
@@ -264,7 +267,7 @@ class LineBody(_Given):
     timestamp: Annotated[float, Field(ge=0, le=604_800, description="Seconds since the start of the call.")]
 
 
-class AnalysisBody(_Given):
+class AnalysisBody(Given):
     """What the call engine found out about a call."""
 
     transcript: Annotated[list[LineBody], Field(max_length=10_000)] = Field(default_factory=list)
@@ -275,7 +278,7 @@ class AnalysisBody(_Given):
 # -- agents in ------------------------------------------------------------------------------------------------------
 
 
-class StreamStep(_Given):
+class StreamStep(Given):
     """A media WebSocket."""
 
     kind: Literal["stream"]
@@ -283,14 +286,14 @@ class StreamStep(_Given):
     parameters: dict[str, str] = Field(default_factory=dict)
 
 
-class SipStep(_Given):
+class SipStep(Given):
     """A SIP address."""
 
     kind: Literal["sip"]
     uri: Annotated[str, Field(max_length=500)]
 
 
-class ForwardStep(_Given):
+class ForwardStep(Given):
     """A phone number."""
 
     kind: Literal["forward"]
@@ -298,14 +301,14 @@ class ForwardStep(_Given):
     caller_id: PhoneNumber | None = None
 
 
-class AgentStep(_Given):
+class AgentStep(Given):
     """Another agent's connection."""
 
     kind: Literal["agent"]
     agent_id: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class SayStep(_Given):
+class SayStep(Given):
     """A text to be spoken."""
 
     kind: Literal["say"]
@@ -313,7 +316,7 @@ class SayStep(_Given):
     language: Annotated[str, Field(max_length=20)] = "en-US"
 
 
-class MessageStep(_Given):
+class MessageStep(Given):
     """A message to be taken."""
 
     kind: Literal["message"]
@@ -322,7 +325,7 @@ class MessageStep(_Given):
     language: Annotated[str, Field(max_length=20)] = "en-US"
 
 
-class RejectStep(_Given):
+class RejectStep(Given):
     """The end, before the call is answered."""
 
     kind: Literal["reject"]
@@ -336,7 +339,7 @@ FallbackBody = Annotated[
 ]
 
 
-class AgentBody(_Given):
+class AgentBody(Given):
     """An agent as a whole: what is left out goes back to its default."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
@@ -353,11 +356,11 @@ class AgentBody(_Given):
 # -- webhook endpoints in -------------------------------------------------------------------------------------------
 
 EventTypes = Annotated[
-    list[Annotated[str, Field(max_length=60), WithJsonSchema(_words(EventType))]], Field(max_length=50)
+    list[Annotated[str, Field(max_length=60), WithJsonSchema(words(EventType))]], Field(max_length=50)
 ]
 
 
-class NewEndpoint(_Given):
+class NewEndpoint(Given):
     """Where events go."""
 
     url: Annotated[str, Field(max_length=2000, json_schema_extra={"format": "uri"})]
@@ -367,7 +370,7 @@ class NewEndpoint(_Given):
     )
 
 
-class EndpointChange(_Given):
+class EndpointChange(Given):
     """What to change of an endpoint; what is left out stays."""
 
     url: Annotated[str, Field(max_length=2000, json_schema_extra={"format": "uri"})] | None = None
@@ -376,7 +379,7 @@ class EndpointChange(_Given):
     is_enabled: bool | None = None
 
 
-class Rotation(_Given):
+class Rotation(Given):
     """How a secret is replaced."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=720)] = Field(
@@ -387,28 +390,28 @@ class Rotation(_Given):
 # -- answers --------------------------------------------------------------------------------------------------------
 
 
-class Meta(_Shown):
+class Meta(Shown):
     """Which request this answers, and when."""
 
     request_id: str
     ts: ShownTime
 
 
-class FieldError(_Shown):
+class FieldError(Shown):
     """What is wrong with one field."""
 
     field: str
     message: str
 
 
-class ErrorDetails(_Shown):
+class ErrorDetails(Shown):
     """What else is known of an error."""
 
     fields: list[FieldError] | None = Field(default=None, json_schema_extra=_left_out)
     call_id: str | None = Field(default=None, json_schema_extra=_left_out)
 
 
-class ErrorObject(_Shown):
+class ErrorObject(Shown):
     """What went wrong: `code` for programs, `message` for people."""
 
     code: str
@@ -416,21 +419,21 @@ class ErrorObject(_Shown):
     details: ErrorDetails
 
 
-class Error(_Shown):
+class Error(Shown):
     """The one form of every error."""
 
     error: ErrorObject
     meta: Meta
 
 
-class Money(_Shown):
+class Money(Shown):
     """An amount as decimal text, in the carrier's currency."""
 
     amount: str
     currency: str
 
 
-class ShownRecording(_Shown):
+class ShownRecording(Shown):
     """A recording at the carrier."""
 
     ref: str
@@ -439,18 +442,18 @@ class ShownRecording(_Shown):
     is_message: bool
 
 
-class ShownEnd(_Shown):
+class ShownEnd(Shown):
     """Why a call is over: who ended it, why, and the carrier's own words."""
 
-    who: Annotated[str, WithJsonSchema(_words(EndedBy))]
-    why: Annotated[str, WithJsonSchema(_words(EndCause))]
-    retry: Annotated[str, WithJsonSchema(_words(RetryAdvice))]
+    who: Annotated[str, WithJsonSchema(words(EndedBy))]
+    why: Annotated[str, WithJsonSchema(words(EndCause))]
+    retry: Annotated[str, WithJsonSchema(words(RetryAdvice))]
     carrier: dict[str, str]
     reconciled: bool
     contradictory: bool
 
 
-class ShownSettings(_Shown):
+class ShownSettings(Shown):
     """The settings in force; durations as "600s"."""
 
     recording_enabled: bool | None = Field(default=None, json_schema_extra=_left_out)
@@ -463,7 +466,7 @@ class ShownSettings(_Shown):
     voicemail_message: str | None = Field(default=None, json_schema_extra=_left_out)
 
 
-class Call(_Shown):
+class Call(Shown):
     """A call. `phone_number` is the other party in both directions; `started_at` is the answer."""
 
     id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -471,13 +474,13 @@ class Call(_Shown):
     phone_number: str
     from_number: str
     to: str
-    direction: Annotated[str, WithJsonSchema(_words(Direction))]
-    status: Annotated[str, WithJsonSchema(_words(CallStatus))]
+    direction: Annotated[str, WithJsonSchema(words(Direction))]
+    status: Annotated[str, WithJsonSchema(words(CallStatus))]
     provider: str | None
     started_at: ShownTime | None
     ended_at: ShownTime | None
     duration_seconds: int | None
-    answered_by: Annotated[str, WithJsonSchema(_words(AnsweredBy))] | None
+    answered_by: Annotated[str, WithJsonSchema(words(AnsweredBy))] | None
     cost_usd: float | None
     cost: Money | None
     summary: str | None
@@ -494,7 +497,7 @@ class Call(_Shown):
     updated_at: ShownTime
 
 
-class Pagination(_Shown):
+class Pagination(Shown):
     """Where a page stands. `total` is counted to 10,000; above it `total_is_exact` is false."""
 
     total: int
@@ -505,7 +508,7 @@ class Pagination(_Shown):
     next_cursor: str | None
 
 
-class CallList(_Shown):
+class CallList(Shown):
     """One page of calls, newest first."""
 
     data: list[Call]
@@ -513,7 +516,7 @@ class CallList(_Shown):
     meta: Meta
 
 
-class ShownEvent(_Shown):
+class ShownEvent(Shown):
     """One thing that was reported of a call, or that the gateway did, and what became of it."""
 
     id: str
@@ -528,7 +531,7 @@ class ShownEvent(_Shown):
     status_after: str | None
 
 
-class EventPagination(_Shown):
+class EventPagination(Shown):
     """Where a page of events stands."""
 
     limit: int
@@ -536,7 +539,7 @@ class EventPagination(_Shown):
     next_cursor: str | None
 
 
-class EventList(_Shown):
+class EventList(Shown):
     """One page of a call's events, in the order in which they came."""
 
     data: list[ShownEvent]
@@ -544,13 +547,13 @@ class EventList(_Shown):
     meta: Meta
 
 
-class RecordingLink(_Shown):
+class RecordingLink(Shown):
     """Where a recording can be heard, for 24 hours, without a key."""
 
     recording_url: str
 
 
-class ShownLine(_Shown):
+class ShownLine(Shown):
     """One thing said in a call, `timestamp` seconds after its start."""
 
     speaker: Literal["agent", "contact"]
@@ -558,14 +561,14 @@ class ShownLine(_Shown):
     timestamp: float
 
 
-class Transcript(_Shown):
+class Transcript(Shown):
     """What was said in a call."""
 
     transcript: list[ShownLine]
     summary: str | None
 
 
-class Deleted(_Shown):
+class Deleted(Shown):
     """What became of calls that were to be deleted; the failed ones are live, or no calls of yours."""
 
     deleted_count: int
@@ -574,7 +577,7 @@ class Deleted(_Shown):
     failed_ids: list[str]
 
 
-class ShownTally(_Shown):
+class ShownTally(Shown):
     """Sums over some calls. Rate and average are of those that ended; null where there are none."""
 
     calls: int
@@ -604,7 +607,7 @@ class DayTally(ShownTally):
     day: Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
 
 
-class Stats(_Shown):
+class Stats(Shown):
     """Sums over the calls of a span of time."""
 
     created_after: ShownTime
@@ -616,7 +619,7 @@ class Stats(_Shown):
     meta: Meta
 
 
-class Agent(_Shown):
+class Agent(Shown):
     """An agent: how a call reaches it, its settings, and what happens when it cannot be reached."""
 
     id: str
@@ -625,17 +628,17 @@ class Agent(_Shown):
     settings: ShownSettings
     fallback: list[dict[str, JsonValue]]
     max_concurrent_calls: int | None
-    caller_id_strategy: Annotated[str, WithJsonSchema(_words(CallerIdStrategy))]
+    caller_id_strategy: Annotated[str, WithJsonSchema(words(CallerIdStrategy))]
 
 
-class AgentList(_Shown):
+class AgentList(Shown):
     """Every agent."""
 
     data: list[Agent]
     meta: Meta
 
 
-class Endpoint(_Shown):
+class Endpoint(Shown):
     """Where events go. No `event_types`: all of them."""
 
     id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -655,7 +658,7 @@ class EndpointWithSecret(Endpoint):
     secret: str
 
 
-class EndpointList(_Shown):
+class EndpointList(Shown):
     """Every webhook endpoint."""
 
     data: list[Endpoint]
