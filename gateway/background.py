@@ -17,10 +17,11 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from gateway import acting, delivering, reconciling
+from gateway import acting, delivering, operating, reconciling
 from gateway.delivering import Outcome
 from gateway.egress import TOTAL_TIMEOUT_S, Egress
 from gateway.errors import GatewayError, StoreUnavailable
@@ -37,6 +38,10 @@ _SENDERS_THAT_WAIT: Final = 256  # all deliveries under way; a thread that waits
 _MOMENT_S: Final = 1.0
 _POLL_S: Final = 0.25  # between two looks at what other processes wrote
 _PURGE_EVERY: Final = timedelta(hours=1)
+
+
+class _Stopped(Exception):
+    """The process ends: long work is left where it stands."""
 
 
 class Background:
@@ -78,6 +83,7 @@ class Background:
             self._start("gateway-background", self._act)
             if self._sweeps:
                 self._start("gateway-sweeper", self._sweep)
+                self._start("gateway-operations", self._operate)
                 self.courier.start()
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
@@ -148,6 +154,20 @@ class Background:
     def _sweep(self) -> None:
         while not self._stopping.wait(self._services.settings.sweep_interval_s):
             _guarded(self._sweep_once)
+
+    def _operate(self) -> None:
+        """Do long work, one operation at a time in each process; what a stop cuts short goes on when its claim ends."""
+        while not self._stopping.wait(self._services.settings.sweep_interval_s):
+            _guarded(self._operate_once)
+
+    def _operate_once(self) -> None:
+        with suppress(_Stopped):
+            while not self._stopping.is_set() and operating.run_due(self._services, self._go_on):
+                pass
+
+    def _go_on(self, _: object) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
 
     def _sweep_once(self) -> None:
         if self._holds_lease():

@@ -144,14 +144,17 @@ def _start(
 # -- doing it ------------------------------------------------------------------------------------------------------
 
 
-def run_due(services: Services) -> bool:
-    """Do the operation that has been due longest, whole; return False when none is due."""
+def run_due(services: Services, on_progress: Progress = lambda operation: None) -> bool:
+    """Do the operation that has been due longest, whole; return False when none is due.
+
+    What `on_progress` raises ends the work after a piece; it is due again when its claim runs out.
+    """
     now = services.clock()
     with services.store.transaction() as tx:
         claimed = operations.claim_due_operation(tx, now=now, until=now + LEASE)
     if claimed is None:
         return False
-    perform(services, claimed)
+    perform(services, claimed, on_progress)
     return True
 
 

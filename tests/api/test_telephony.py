@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,33 @@ def test_a_repair_of_everything_is_polled(site: Site, client: Client, account: A
     assert "console" not in account.where(FIRST)
     path = f"/telephony/operations/{done['id']}"
     assert client.get(f"{path}?after=1").json["results"] == []
+
+
+def test_the_background_does_long_work_and_leaves_it_on_a_stop(
+    site: Site, client: Client, account: Account
+) -> None:
+    credential = bring(client, account)
+    account.add(*(f"+1415555{number:04}" for number in range(1000, 1400)))
+    begun = client.post(f"/telephony/credentials/{credential['id']}/import", json={})
+    path = f"/telephony/operations/{begun.json['id']}"
+    background = site.gw.background
+    background.start(sweeps=True)
+    until(lambda: client.get(path).json["done"])
+    background.stop()
+    left = client.get(path).json
+    assert left["state"] in ("pending", "done")
+    site.clock.ahead(minutes=4)  # the claim of the process that stopped has run out
+    while operating.run_due(site.gw.services):
+        pass
+    done = client.get(path).json
+    assert (done["state"], done["done"], len(done["results"])) == ("done", 402, 402)
+
+
+def until(is_true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.02)
 
 
 def test_numbers_are_found_and_bought_once(site: Site, client: Client, account: Account) -> None:
