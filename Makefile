@@ -37,7 +37,7 @@ docs: $(VENV)/.dev ## Write the generated parts of the docs anew, then run the d
 bench: $(VENV)/.dev ## Measure against floors taken in the same run
 	@$(BIN)/python -m bench
 
-proof: $(VENV)/.dev ## Run the long proofs (kills around the dial, fault matrices)
+proof: $(VENV)/.dev ## Run the long proofs (kills, races, fault matrices, hostile input), an hour or more
 	@$(BIN)/python -m pytest -m proof
 
 test-agents: $(AGENTS_VENV)/.agents ## Run a real agent runtime on the media socket (downloads about 0.5 GB)
