@@ -185,7 +185,10 @@ LOOK_UPS: dict[str, Callable[[Tx], object]] = {
 def test_a_look_up_takes_its_index_and_reads_no_whole_table(store: Store, path: Path, index: str) -> None:
     found = plans(store, path, LOOK_UPS[index])
     assert any(index in line for line in found), found
-    assert not [line for line in found if line.startswith("SCAN") and "CONSTANT ROW" not in line], found
+    harmless = ("CONSTANT ROW", "SCAN sums")  # what the statement itself made, once
+    assert not [
+        line for line in found if line.startswith("SCAN") and not any(word in line for word in harmless)
+    ], found
 
 
 DELIVERIES: dict[str, dict[str, Any]] = {

@@ -23,7 +23,11 @@ _MOST_ERRORS: Final = 20
 _LONGEST_NAME: Final = 60
 _NO_CHARACTERS: Final = dict.fromkeys((0, *range(0xD800, 0xE000)), "\ufffd")
 # pydantic's words where ours are plainer.
-_WORDS: Final = {"extra_forbidden": "there is no such field", "missing": "is missing"}
+_WORDS: Final = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is missing",
+    "model_type": "give a JSON object",
+}
 
 
 def read_body(request: Request, model: type[Model], limit: int = MAX_BODY_BYTES) -> Model:

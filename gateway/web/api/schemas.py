@@ -194,7 +194,9 @@ class EventsQuery(Given):
 class StatsQuery(Given):
     """Which calls are summed up: those of the last 30 days, unless said otherwise; a year at most."""
 
-    created_after: Time | None = optional("From this time on; default: 30 days before the end.")
+    created_after: Time | None = optional(
+        "From this time on, 366 days before the end at most; default: 30 days before it."
+    )
     created_before: Time | None = optional("Before this time; default: now.")
 
 
