@@ -29,7 +29,9 @@ from tests.outkit import KEY, Receiver, put_event
 HOSTS = ("127.0.0.1",)
 SPEED = 400  # a lease of 45 s is over in 0.11 s
 ENDPOINTS = 5
-PATIENCE_S = 60.0
+PATIENCE_S = (
+    800.0  # on a machine that does much else, events take many attempts: all ten of 76 h are over in 680 s
+)
 
 
 class FastClock:
