@@ -17,11 +17,10 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from gateway import acting, delivering, operating, reconciling
+from gateway import acting, checking, delivering, operating, reconciling
 from gateway.delivering import Outcome
 from gateway.egress import TOTAL_TIMEOUT_S, Egress
 from gateway.errors import GatewayError, StoreUnavailable
@@ -38,10 +37,6 @@ _SENDERS_THAT_WAIT: Final = 256  # all deliveries under way; a thread that waits
 _MOMENT_S: Final = 1.0
 _POLL_S: Final = 0.25  # between two looks at what other processes wrote
 _PURGE_EVERY: Final = timedelta(hours=1)
-
-
-class _Stopped(Exception):
-    """The process ends: long work is left where it stands."""
 
 
 class Background:
@@ -83,6 +78,7 @@ class Background:
             self._start("gateway-background", self._act)
             if self._sweeps:
                 self._start("gateway-sweeper", self._sweep)
+                self._start("gateway-checker", self._tend)
                 self._start("gateway-operations", self._operate)
                 self.courier.start()
 
@@ -156,22 +152,21 @@ class Background:
             _guarded(self._sweep_once)
 
     def _operate(self) -> None:
-        """Do long work, one operation at a time in each process; what a stop cuts short goes on when its claim ends."""
+        """Do long work, one operation at a time in each process; a stop leaves it where it stands, due at once."""
         while not self._stopping.wait(self._services.settings.sweep_interval_s):
-            _guarded(self._operate_once)
+            _guarded(lambda: operating.run_due(self._services, self._goes_on))
 
-    def _operate_once(self) -> None:
-        with suppress(_Stopped):
-            while not self._stopping.is_set() and operating.run_due(self._services, self._go_on):
-                pass
-
-    def _go_on(self, _: object) -> None:
-        if self._stopping.is_set():
-            raise _Stopped
+    def _goes_on(self) -> bool:
+        return not self._stopping.is_set()
 
     def _sweep_once(self) -> None:
         if self._holds_lease():
             reconciling.sweep(self._services)
+
+    def _tend(self) -> None:
+        """Check numbers at their carriers, an account at a time, apart from the sweeper: a carrier may be slow."""
+        while not self._stopping.wait(self._services.settings.sweep_interval_s):
+            _guarded(lambda: checking.check_due(self._services))
 
     def _holds_lease(self) -> bool:
         now = self._services.clock()

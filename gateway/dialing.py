@@ -185,7 +185,7 @@ def _write(
             updated_at=now,
         )
         attempt = _new_attempt(call, 1, now)
-        request = _dial_request(services, credential, call, attempt, asked.extra)
+        request = _dial_request(services, credential, call, attempt, asked.extra, number.trunk_ref)
         provider.check_dial(request)
         quiet_at = now + timedelta(seconds=settings.join_timeout_s) + RING_SLACK
         calls.insert_call(tx, call, fingerprint=asked.fingerprint(), next_look_at=quiet_at)
@@ -243,7 +243,12 @@ def _new_attempt(call: Call, number: int, now: datetime) -> Attempt:
 
 
 def _dial_request(
-    services: Services, credential: Credential, call: Call, attempt: Attempt, extra: Mapping[str, Any]
+    services: Services,
+    credential: Credential,
+    call: Call,
+    attempt: Attempt,
+    extra: Mapping[str, Any],
+    trunk_ref: str | None,
 ) -> DialRequest:
     settings = call.settings
     return DialRequest(
@@ -258,6 +263,7 @@ def _dial_request(
         await_greeting_end=settings.detects_machines and settings.on_voicemail is OnVoicemail.LEAVE_MESSAGE,
         record=bool(settings.recording_enabled),
         urls=services.urls.of_call(credential.key, attempt.token),
+        trunk_ref=trunk_ref,
         extra=extra,
     )
 
@@ -325,7 +331,8 @@ def _write_again(services: Services, planned: _Planned, outcome: DialOutcome) ->
         attempts.insert_attempt(tx, following)
         note(tx, call, "dial requested", now, detail=f"attempt {following.number}")
     credential = services.credential(call.workspace_id, attempt.credential_id)
-    request = _dial_request(services, credential, call, following, planned.request.extra)
+    asked = planned.request
+    request = _dial_request(services, credential, call, following, asked.extra, asked.trunk_ref)
     return replace(planned, attempt=following, request=request)
 
 

@@ -50,7 +50,8 @@ def add_sip(
     """Make what a link to a SIP carrier needs at the account, and add the numbers that stay with that carrier.
 
     Args:
-        e164s: its numbers. name: ours, one a link: lower-case letters, digits and dashes.
+        e164s: its numbers. name: ours, one a link: lower-case letters, digits and dashes. A link of that name that is
+            there gets the numbers too, and keeps whatever is not given anew.
         carrier_host: where outbound calls go; None: inbound only. carrier_ips: where its calls come from.
         username, password: what its calls authenticate with instead.
 
@@ -68,17 +69,15 @@ def add_sip(
         raise UnsupportedFeature(account.provider, "SIP links through the API", "see its page in the docs")
     pointing.setup_of(services, account)
     _refuse_owned(services, account, wanted)
-    link = _write_ahead(
-        services,
-        account,
-        replace(
-            _new_link(services, account, name),
-            carrier_host=carrier_host,
-            carrier_ips=tuple(carrier_ips),
-            username=username,
-        ),
-        password,
+    known = sip_links.find_sip_link(services.store, account.id, name)
+    base = known.link if known else _new_link(services, account, name)
+    wished = replace(
+        base,
+        carrier_host=carrier_host or base.carrier_host,
+        carrier_ips=tuple(carrier_ips) or base.carrier_ips,
+        username=username or base.username,
     )
+    link = _write_ahead(services, wished, password, known)
     held = _numbers_of(services, link.link)
     every = tuple(dict.fromkeys((*(number.e164 for number in held), *wanted)))
     trunk, link = _ensure(services, account, link, every)
@@ -108,9 +107,6 @@ def mend_link(services: Services, number: Number) -> None:
 
 
 def _new_link(services: Services, account: Credential, name: str) -> SipLink:
-    known = sip_links.find_sip_link(services.store, account.id, name)
-    if known is not None:
-        return known.link
     return SipLink(
         id=new_id(),
         workspace_id=account.workspace_id,
@@ -121,16 +117,15 @@ def _new_link(services: Services, account: Credential, name: str) -> SipLink:
 
 
 def _write_ahead(
-    services: Services, account: Credential, link: SipLink, password: str | None
+    services: Services, link: SipLink, password: str | None, known: SealedSipLink | None
 ) -> SealedSipLink:
     """Keep what is asked for before anything is made: what a kill interrupts is found again by its name."""
-    sealed = ""
+    sealed = known.sealed if known else ""
     if password is not None:
-        sealed = services.vault.seal(
-            {"password": password}, workspace_id=account.workspace_id, row_id=link.id
-        )
+        bound = {"workspace_id": link.workspace_id, "row_id": link.id}
+        sealed = services.vault.seal({"password": password}, **bound)
     with services.store.transaction() as tx:
-        if sip_links.find_sip_link(tx, account.id, link.name) is None:
+        if known is None:
             sip_links.insert_sip_link(tx, link, sealed=sealed)
         else:
             sip_links.save_sip_link(tx, link, sealed=sealed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 LEASE: Final = timedelta(minutes=3)  # the longest piece is one number's repair
 
 Progress = Callable[[Operation], object]
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,22 +148,26 @@ def _start(
 # -- doing it ------------------------------------------------------------------------------------------------------
 
 
-def run_due(services: Services, on_progress: Progress = lambda operation: None) -> bool:
-    """Do the operation that has been due longest, whole; return False when none is due.
+def run_due(services: Services, keep_going: Callable[[], bool] = _always) -> bool:
+    """Do the operation that has been due longest; return False when none is due.
 
-    What `on_progress` raises ends the work after a piece; it is due again when its claim runs out.
+    Args:
+        keep_going: asked after each piece; when it says no, what is left is due at once for the next worker.
     """
     now = services.clock()
     with services.store.transaction() as tx:
         claimed = operations.claim_due_operation(tx, now=now, until=now + LEASE)
     if claimed is None:
         return False
-    perform(services, claimed, on_progress)
+    perform(services, claimed, keep_going=keep_going)
     return True
 
 
 def perform(
-    services: Services, claimed: Operation, on_progress: Progress = lambda operation: None
+    services: Services,
+    claimed: Operation,
+    on_progress: Progress = lambda operation: None,
+    keep_going: Callable[[], bool] = _always,
 ) -> Operation:
     """Do a claimed operation piece by piece, from where it stands; return it as it stands then.
 
@@ -171,6 +179,9 @@ def perform(
         for piece in _WORK[claimed.kind](services, claimed):
             _commit(services, claimed, piece)
             on_progress(operations.load_operation(services.store, claimed.id))
+            if not keep_going():
+                _commit(services, claimed, replace(piece, results=()), lease=timedelta())
+                return operations.load_operation(services.store, claimed.id)
     except (_Overtaken, StoreUnavailable):
         raise
     except GatewayError as refusal:
@@ -184,7 +195,7 @@ class _Overtaken(Conflict):
     """Another worker has claimed the operation."""
 
 
-def _commit(services: Services, claimed: Operation, piece: _Piece) -> None:
+def _commit(services: Services, claimed: Operation, piece: _Piece, lease: timedelta = LEASE) -> None:
     now = services.clock()
     with services.store.transaction() as tx:
         is_ours = operations.save_progress(
@@ -194,7 +205,7 @@ def _commit(services: Services, claimed: Operation, piece: _Piece) -> None:
             done=piece.done,
             total=piece.total,
             at=now,
-            until=now + LEASE,
+            until=now + lease,
         )
     if not is_ours:
         raise _Overtaken(f"operation {claimed.id} is another worker's by now, which goes on with it")

@@ -1,6 +1,6 @@
 """How one number is pointed at us at its carrier, and put back: the steps that several use cases share.
 
-The order is the protocol (ADR 16): hold the number by a lease; read what it points at; write that down together with
+The order is the protocol (ADR 19): hold the number by a lease; read what it points at; write that down together with
 the state `applying`, **commit**; then one write at the carrier after another, each safe to repeat; read back and
 compare; write `applied`. A process that is killed in between leaves the state, what was there before, and therefore all
 that `gateway.checking` needs to tell and to mend it. Putting back goes the same way by `restoring`.
