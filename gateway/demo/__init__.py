@@ -1,12 +1,13 @@
 """`gateway demo`: the whole product on one machine, with no account, in some ten seconds.
 
-It starts a carrier simulator, an echo agent and a real gateway server on loopback, sets up an account at each carrier,
-and plays every way a call can go on all of them at once. Then it holds what the gateway says against what the
-simulator's own exchange knows. Nothing stays behind: no process, no file.
+It starts a carrier simulator, an echo agent and a real gateway server on loopback, brings an account of each carrier
+to the gateway, plays every way a call can go on all of them at once, and lets somebody break a number at its carrier.
+What the gateway says is held against what the simulator knows. Nothing stays behind: no process, no file.
 
 | module | what |
 | --- | --- |
 | `stage` | what is started and stopped: simulator, agent, server process, accounts |
+| `bringing` | each account is brought to the gateway, its numbers are set up, broken, mended and put back |
 | `scenarios` | what is played: one table |
 | `playing` | plays it, all at once |
 | `truth` | what the gateway must say about what really happened |
@@ -24,15 +25,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from gateway.demo.bringing import BREAKING, BRINGING, perform
 from gateway.demo.playing import play, rehearsed
 from gateway.demo.report import Report, gather
 from gateway.demo.show import Screen, open_screen
-from gateway.demo.stage import AREA_CODES, open_stage
+from gateway.demo.stage import AREA_CODES, go_live, open_stage
 from gateway.errors import ConfigurationError
 from gateway.registry import BUILT_IN
 
 SPEED: Final = 10.0
 INTERRUPTED: Final = 130
+CALLS: Final = "Calls: every way they can go, in both directions"
 
 
 def run(*, as_json: bool = False, speed: float = SPEED, providers: Sequence[str] = ()) -> int:
@@ -68,12 +71,17 @@ def _check(providers: Sequence[str], speed: float) -> None:
 
 def _run(screen: Screen, providers: Sequence[str], speed: float) -> Report:
     screen.opening()
-    with open_stage(providers, speed, screen.step) as stage, rehearsed(stage) as (scenes, stopping):
-        began = time.monotonic()
-        with screen.playing(scenes):
-            play(scenes, stopping, screen.over)
-        report = gather(stage, scenes, time.monotonic() - began)
-        screen.closing(report)
+    with open_stage(providers, speed, screen.step) as stage:
+        done = perform(stage, BRINGING, screen.chapter, screen.did)
+        screen.chapter(CALLS)
+        go_live(stage, screen.step)
+        with rehearsed(stage) as (scenes, stopping):
+            began = time.monotonic()
+            with screen.playing(scenes):
+                play(scenes, stopping, screen.over)
+            done += perform(stage, BREAKING, screen.chapter, screen.did)
+            report = gather(stage, scenes, done, time.monotonic() - began)
+            screen.closing(report)
     return report
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway.demo.bringing import Done, step_document
 from gateway.demo.playing import Scene
 from gateway.demo.stage import Stage
 from gateway.demo.truth import Check
@@ -21,6 +22,7 @@ class Report:
     """What came of the demo. `checks` are about the whole; each scene has its own."""
 
     scenes: Sequence[Scene]
+    steps: Sequence[Done]
     checks: Sequence[Check]
     seconds: float
     webhooks: int
@@ -38,17 +40,33 @@ class Report:
         return self.agreeing == len(self.scenes) and all(check.ok for check in self.checks)
 
 
-def gather(stage: Stage, scenes: Sequence[Scene], seconds: float) -> Report:
+def gather(stage: Stage, scenes: Sequence[Scene], steps: Sequence[Done], seconds: float) -> Report:
     """Count what was played. Call it while the stage still stands."""
     sent = stage.sim.journal.webhooks()
     frames = sum(conversation.frames_out for conversation in stage.agent.conversations)
     return Report(
         scenes=scenes,
-        checks=[_check_dials(stage, scenes), _check_webhooks(sent), _check_audio(frames)],
+        steps=steps,
+        checks=[
+            _check_steps(steps),
+            _check_dials(stage, scenes),
+            _check_webhooks(sent),
+            _check_audio(frames),
+        ],
         seconds=seconds,
         webhooks=len(sent),
         frames_echoed=frames,
         server_log=stage.server.log_tail(),
+    )
+
+
+def _check_steps(steps: Sequence[Done]) -> Check:
+    """Each carrier had what the gateway said, after each step."""
+    wrong = [f"{each.step} at {each.provider}" for each in steps if not each.ok]
+    carriers = len({each.provider for each in steps})
+    detail = f"{len(steps)} steps at {carriers} carriers, each then had what it must"
+    return Check(
+        name="set-up", ok=not wrong, detail=f"not as it must be: {', '.join(wrong)}" if wrong else detail
     )
 
 
@@ -100,6 +118,7 @@ def document(report: Report) -> dict[str, Any]:
     """Return the report as one JSON-able document."""
     return {
         "agrees": report.agrees,
+        "setup": [step_document(step) for step in report.steps],
         "calls": [_scene_document(scene) for scene in report.scenes],
         "checks": [_check_document(check) for check in report.checks],
         "seconds": round(report.seconds, 2),

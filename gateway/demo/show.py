@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli import screen
+from gateway.demo.bringing import Done
 from gateway.demo.playing import Scene
 from gateway.demo.report import Report, document
 from gateway.demo.truth import Check
@@ -49,6 +50,12 @@ class Screen(Protocol):
     def step(self, part: str, text: str) -> None:
         """Say what has been set up."""
 
+    def chapter(self, title: str) -> None:
+        """Say what the next steps are about."""
+
+    def did(self, done: Done) -> None:
+        """A step has been done at a carrier."""
+
     def playing(self, scenes: Sequence[Scene]) -> AbstractContextManager[object]:
         """Show the scenes while they are played."""
 
@@ -77,6 +84,12 @@ class JsonScreen:
         """Nothing."""
 
     def step(self, part: str, text: str) -> None:
+        """Nothing."""
+
+    def chapter(self, title: str) -> None:
+        """Nothing."""
+
+    def did(self, done: Done) -> None:
         """Nothing."""
 
     def playing(self, scenes: Sequence[Scene]) -> AbstractContextManager[object]:
@@ -114,13 +127,24 @@ class PeopleScreen:
         """Print what has been set up."""
         self._console.print(Text.assemble(("✓ ", "green"), (f"{part:<10}", "bold"), text))
 
+    def chapter(self, title: str) -> None:
+        """Print what the next steps are about."""
+        self._console.print()
+        self._console.print(Text(title, style="bold"))
+
+    def did(self, done: Done) -> None:
+        """Print the step."""
+        self._console.print(step_line(done), soft_wrap=True)
+
     @contextmanager
     def playing(self, scenes: Sequence[Scene]) -> Iterator[None]:
-        """Keep the table up to date in a terminal; elsewhere the lines of `over` follow one another."""
+        """Keep the table up to date in a terminal; elsewhere it stands below the lines of `over`."""
         self._console.print()
         self._legend()
         if not self._is_live:
             yield
+            self._console.print()
+            self._console.print(table(scenes))
             return
         with Live(
             console=self._console,
@@ -135,10 +159,7 @@ class PeopleScreen:
             self._console.print(line(scene), soft_wrap=True)
 
     def closing(self, report: Report) -> None:
-        """Print the table where it is not there yet, the figures, and the timeline of each call that does not agree."""
-        if not self._is_live:
-            self._console.print()
-            self._console.print(table(report.scenes))
+        """Print the figures, and the timeline of each call that does not agree."""
         self._console.print()
         self._console.print(verdict(report))
         for check in report.checks:
@@ -220,6 +241,11 @@ def _cell(scene: Scene) -> Text:
 # -- lines ---------------------------------------------------------------------------------------------------------
 
 
+def step_line(done: Done) -> Text:
+    """Return a step of one carrier in one line."""
+    return Text.assemble(_mark(done.ok), (f" {done.step:<8}", "bold"), f" {done.provider:<7} {done.text}")
+
+
 def line(scene: Scene) -> Text:
     """Return a scene that is over in one line."""
     call = scene.call
@@ -240,8 +266,10 @@ def check_line(check: Check) -> Text:
 def verdict(report: Report) -> Text:
     """Return the result in one sentence."""
     total = len(report.scenes)
-    if report.agreeing == total:
+    if report.agrees:
         text = f"Gateway and exchange agree on all {total} calls: status, who ended it, and why."
+    elif report.agreeing == total:
+        text = f"Gateway and exchange agree on all {total} calls, but not all else is as it must be:"
     else:
         text = f"Gateway and exchange do NOT agree on {total - report.agreeing} of {total} calls."
     style = "bold green" if report.agrees else "bold red"

@@ -1,4 +1,4 @@
-"""Everything a demo needs, started on loopback and stopped again: simulator, agent, gateway server, three accounts.
+"""Everything a demo needs, started on loopback and stopped again: simulator, agent, gateway server, accounts.
 
 The gateway server is a process of its own, the real `gateway serve`; this process embeds the library on the same
 SQLite file, as a call engine would. All files live in one temporary folder.
@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from gateway.errors import ConfigurationError, MissingExtra
 from gateway.gateway import Gateway
 from gateway.instructions import Say, Stream
-from gateway.models import Agent, Credential
+from gateway.models import Agent
 from gateway.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ ECHO: Final = "echo"
 DOWN: Final = "down"
 UNASSIGNED_TEXT: Final = "This demo number is not assigned to an agent. Goodbye."
 DOWN_TEXT: Final = "The agent of this demo number is down. This is its fallback message. Goodbye."
+OLD_URL: Final = "https://old.example.com/calls"  # where the numbers point before; nothing here ever calls it
 VOICEMAIL_TEXT: Final = "This is the demo of the telephony gateway. Nobody needs to call back."
 
 TEST_CALLER: Final = 49  # the last phone; scenes use the first ones
@@ -64,12 +65,17 @@ class Called(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One carrier's account, on both sides, and its numbers."""
+    """One carrier's account and its numbers."""
 
     provider: str
     account: Account
-    credential: Credential
     area_code: str
+    before: Sequence[Mapping[str, Any]] = ()  # what the carrier has for each number at first
+
+    @property
+    def numbers(self) -> list[str]:
+        """All of our numbers."""
+        return [self.number(called) for called in Called]
 
     def number(self, called: Called) -> str:
         """Return one of our numbers; 555-01xx is reserved for fiction."""
@@ -134,13 +140,23 @@ def open_stage(providers: Sequence[str], speed: float, tell: Callable[[str, str]
         stage = Stage(
             sim=sim, agent=agent, gateway=gateway, server=server, not_in_time=simulator.SimulatorTimeout
         )
-        stage.lines = _set_up(stage, providers)
-        tell("accounts", "one at each carrier, with three numbers each; two agents")
-        server.wait_ready()
-        tell("gateway", f"serves {public_url} (`gateway serve`, process {server.pid})")
-        _try_out(stage)
-        tell("test call", "one came in at each carrier and was answered")
+        stage.lines = {
+            provider: _open_account(sim, provider, area_code)
+            for provider, area_code in zip(providers, AREA_CODES, strict=False)
+        }
+        gateway.agents.put(Agent(id=ECHO, connect=Stream(agent.url)))
+        nobody = Stream(f"ws://{HOST}:{free_port()}/media")
+        gateway.agents.put(Agent(id=DOWN, connect=nobody, fallback=(Say(DOWN_TEXT),)))
         yield stage
+
+
+def go_live(stage: Stage, tell: Callable[[str, str], None]) -> None:
+    """Wait for the server, and try it out. Raises ConfigurationError: it does not start, or calls do not come in."""
+    stage.server.wait_ready()
+    url = stage.gateway.settings.public_url
+    tell("gateway", f"serves {url} (`gateway serve`, process {stage.server.pid})")
+    _try_out(stage)
+    tell("test call", "one came in at each carrier and was answered")
 
 
 def _import_simulator() -> Any:
@@ -150,51 +166,21 @@ def _import_simulator() -> Any:
         raise MissingExtra("the demo", "all") from error
 
 
-# -- accounts, numbers, agents -------------------------------------------------------------------------------------
+def _open_account(sim: Simulator, provider: str, area_code: str) -> Line:
+    """Open an account at the carrier, with numbers that some other program of its owner takes the calls of."""
+    line = Line(
+        provider=provider, account=sim.add_account(provider, name="Demo account"), area_code=area_code
+    )
+    for number in line.numbers:
+        sim.add_number(line.account, number)
+        sim.point(number, OLD_URL)
+    return replace(line, before=[settings_of(sim, line.account, each) for each in line.numbers])
 
 
-def _set_up(stage: Stage, providers: Sequence[str]) -> dict[str, Line]:
-    gateway = stage.gateway
-    gateway.agents.put(Agent(id=ECHO, connect=Stream(stage.agent.url)))
-    nobody = Stream(f"ws://{HOST}:{free_port()}/media")
-    gateway.agents.put(Agent(id=DOWN, connect=nobody, fallback=(Say(DOWN_TEXT),)))
-    return {
-        provider: _add_line(stage, provider, area_code)
-        for provider, area_code in zip(providers, AREA_CODES, strict=False)
-    }
-
-
-def _add_line(stage: Stage, provider: str, area_code: str) -> Line:
-    """Open an account at the carrier, give it to the gateway, and give the gateway's URLs to the carrier."""
-    gateway, sim = stage.gateway, stage.sim
-    account = sim.add_account(provider, name="Demo")
-    secrets = dict(account.secrets)
-    if account.connection_id is not None:
-        secrets["connection_id"] = account.connection_id
-    credential = gateway.credentials.add(provider, name=f"{provider} demo", secrets=secrets)
-    line = Line(provider=provider, account=account, credential=credential, area_code=area_code)
-    for called in Called:
-        sim.add_number(account, line.number(called))
-        gateway.numbers.add(line.number(called), credential=credential.id)
-    _give_urls(stage, line)
-    gateway.numbers.assign(line.number(Called.ECHO), agent=ECHO, inbound=True, outbound=True, configure=False)
-    gateway.numbers.assign(line.number(Called.DOWN), agent=DOWN, inbound=True, configure=False)
-    return line
-
-
-def _give_urls(stage: Stage, line: Line) -> None:
-    """Type the gateway's webhook URLs into the carrier's console, where this carrier has them."""
-    urls = stage.gateway.credentials.webhooks(line.credential)
-    if line.account.connection_id is not None:
-        stage.sim.configure_application(line.account, webhook_url=urls["events"], call_cost_in_webhooks=True)
-        return
-    for called in Called:
-        stage.sim.configure_number(
-            line.number(called),
-            voice_url=urls["answer"],
-            status_url=urls["status"],
-            fallback_url=urls["fallback"],
-        )
+def settings_of(sim: Simulator, account: Account, number: str) -> Mapping[str, Any]:
+    """Return what the carrier has for a number, without the times of its last change."""
+    settings: Mapping[str, Any] = sim.number_settings(account, number)
+    return {name: value for name, value in settings.items() if "updated" not in name}
 
 
 def _try_out(stage: Stage) -> None:

@@ -380,6 +380,16 @@ class Simulator:
             )
         )
 
+    def asks(self, number: str) -> str:
+        """The URL that the carrier asks first when the number is called; "" where it asks none."""
+        face = self._face_of_number(number)
+        return self._call(lambda: face.asks(number))
+
+    def point(self, number: str, url: str) -> None:
+        """Somebody types another URL to ask first into the carrier's console: the number's, or its application's."""
+        face = self._face_of_number(number)
+        self._call(lambda: face.point(number, url))
+
     def configure_application(
         self,
         account: Account,

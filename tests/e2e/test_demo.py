@@ -20,15 +20,16 @@ from rich.console import Console
 
 from gateway import Call, CallStatus, ConfigurationError, Direction, EndCause, EndedBy, RetryAdvice
 from gateway.demo import run
+from gateway.demo.bringing import BREAKING, BRINGING, Chapter, Done, perform
 from gateway.demo.playing import Scene, play, rehearsed
 from gateway.demo.report import document, gather
 from gateway.demo.scenarios import scenarios
 from gateway.demo.show import PeopleScreen
-from gateway.demo.stage import Stage, open_stage
+from gateway.demo.stage import Called, Stage, go_live, open_stage
 from gateway.demo.truth import ENDED_BY, INBOUND, OUTBOUND, compare
 from gateway.registry import BUILT_IN
 from gateway.status import CarrierWords, EndReason
-from providers.simulator import Busy
+from providers.simulator import Busy, Fault
 from providers.simulator.exchange import EndedBy as ExchangeEndedBy
 from providers.simulator.exchange import Outcome
 
@@ -93,6 +94,18 @@ def test_gateway_and_exchange_agree_on_every_call_of_every_carrier(surroundings:
         "webhooks_reordered": "completed",
     }
     assert told["frames_echoed"] > 100
+    assert [(step["provider"], step["step"]) for step in told["setup"]] == [
+        (provider, step)
+        for chapter in (BRINGING, BREAKING)
+        for step, _ in chapter.steps
+        for provider in sorted(BUILT_IN, reverse=True)
+    ]
+    assert all(step["ok"] for step in told["setup"])
+    moves = {step["step"]: (step["before"], step["after"]) for step in told["setup"] if step["after"]}
+    assert {step: after for step, (_, after) in moves.items() if "gateway" not in after} == {
+        "console": "typo.example.com/calls",
+        "unassign": "old.example.com/calls",
+    }
 
 
 def test_piped_it_prints_plain_lines_and_says_where_to_go_on(surroundings: dict[str, str]) -> None:
@@ -131,7 +144,13 @@ def test_stopped_in_the_middle_it_leaves_nothing(
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     with open_stage(["plivo"], 20.0, lambda _part, _text: None) as opened:
+        assert all(done.ok for done in played(opened, BRINGING))
+        go_live(opened, lambda _part, _text: None)
         yield opened
+
+
+def played(stage: Stage, chapter: Chapter) -> list[Done]:
+    return perform(stage, chapter, lambda _title: None, lambda _done: None)
 
 
 def test_a_call_that_is_not_what_it_should_be_is_shown_with_its_timeline(stage: Stage) -> None:
@@ -141,7 +160,7 @@ def test_a_call_that_is_not_what_it_should_be_is_shown_with_its_timeline(stage: 
         wrong.scenario = replace(busy, phone=Busy(after_s=1), truth="answered")
         over: list[Scene] = []
         play([wrong], stopping, over.append)
-        report = gather(stage, [wrong], 1.0)
+        report = gather(stage, [wrong], [], 1.0)
         shown = io.StringIO()
         PeopleScreen(Console(file=shown, width=100), ["plivo"], is_live=False).closing(report)
         told = document(report)
@@ -167,6 +186,29 @@ def test_a_stopped_demo_gives_up_at_once_what_it_waits_for(stage: Stage) -> None
         ringing.play()
     assert not ringing.is_over
     assert time.monotonic() - began < 20
+
+
+# -- the accounts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_that_a_carrier_does_not_let_mend_fails_the_demo_with_its_reason(stage: Stage) -> None:
+    stage.sim.faults.api("plivo", "write", Fault.STATUS, status=400, times=50)
+    done = played(stage, replace(BREAKING, steps=BREAKING.steps[:3]))
+    assert [each.ok for each in done] == [True, True, False]
+    assert done[-1].text.startswith("plivo: ")
+    report = gather(stage, [], done, 1.0)
+    assert not report.agrees
+    assert report.checks[0].detail == "not as it must be: repair at plivo"
+    shown = io.StringIO()
+    PeopleScreen(Console(file=shown, width=100), ["plivo"], is_live=False).closing(report)
+    assert "but not all else is as it must be" in shown.getvalue()
+
+
+def test_a_number_that_is_not_as_it_was_before_is_told(stage: Stage) -> None:
+    line = stage.lines["plivo"]
+    stage.sim.change_number(line.account, line.number(Called.DOWN), alias="somebody was here")
+    [done] = played(stage, replace(BREAKING, steps=BREAKING.steps[-1:]))
+    assert (done.ok, done.after) == (False, "old.example.com/calls")
 
 
 # -- the table of truth ----------------------------------------------------------------------------------------------

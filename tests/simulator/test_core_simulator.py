@@ -228,6 +228,25 @@ def test_a_number_is_changed_and_removed_behind_the_customers_back() -> None:
             sim.ring("+14155550100", "+12125550123")
 
 
+@pytest.mark.parametrize("provider", ["twilio", "telnyx", "plivo"])
+def test_where_a_call_goes_is_told_and_typed_alike_at_every_carrier(provider: str) -> None:
+    with Simulator() as sim:
+        sim.add_number(sim.add_account(provider), "+14155550100")
+        assert sim.asks("+14155550100") == ""
+        sim.point("+14155550100", "https://new.example.net/")
+        assert sim.asks("+14155550100") == "https://new.example.net/"
+
+
+def test_a_trunk_or_an_application_is_asked_before_the_numbers_own_url() -> None:
+    with Simulator() as sim:
+        account = sim.add_account("twilio")
+        sim.add_number(account, "+14155550100", settings={"voice_url": "https://own.example.net/"})
+        sim.change_number(account, "+14155550100", voice_application_sid="AP0")
+        assert sim.asks("+14155550100") == "", "it is not there"
+        sim.change_number(account, "+14155550100", trunk_sid="TK0", voice_application_sid=None)
+        assert sim.asks("+14155550100") == ""
+
+
 def test_what_a_carrier_does_not_play_says_so() -> None:
     with (
         Simulator() as sim,

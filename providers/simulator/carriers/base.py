@@ -262,6 +262,14 @@ class CarrierFace(ABC):
     ) -> None:
         """Where the number's webhooks go; None leaves a setting, an empty string clears it."""
 
+    def asks(self, number: str) -> str:
+        """The URL that is asked first when the number is called; "" where none is. Raises UnknownNumber."""
+        raise self._unplayed("where a call goes")
+
+    def point(self, number: str, url: str) -> None:
+        """Another URL to ask first, wherever this carrier keeps it: the number's, or its application's."""
+        self.configure_number(number, voice_url=url, status_url=None, fallback_url=None)
+
     def configure_application(
         self,
         account: Account,

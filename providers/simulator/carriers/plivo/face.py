@@ -263,6 +263,12 @@ class Face(CarrierFace):
         if fallback_url is not None:
             app.fallback_answer_url = fallback_url
 
+    def asks(self, number: str) -> str:
+        """The answer URL of the number's application."""
+        owner, held = self._holder(number)
+        app = owner.root.applications.get(held.app_id)
+        return app.answer_url if app is not None else ""
+
     def add_application(self, owner: PlivoAccount, app: Application) -> Application:
         """Give an application its id: digits, as text."""
         app.app_id = str(self.core.random.randrange(10**16, 10**17))

@@ -233,6 +233,18 @@ class Face(CarrierFace):
         application = self.customer(account).applications[account.connection_id or ""]
         application.update({name: value for name, value in typed.items() if value is not None})
 
+    def asks(self, number: str) -> str:
+        """Give the webhook URL of the number's application."""
+        _, application, forward = self._destination(number)
+        return str(application["webhook_event_url"]) if application is not None and forward is None else ""
+
+    def point(self, number: str, url: str) -> None:
+        """Type a URL into the number's application. Raises ValueError: it points at none."""
+        _, application, _ = self._destination(number)
+        if application is None:
+            raise ValueError("the number points at no application: give it a connection_id first")
+        application["webhook_event_url"] = url
+
     def customer(self, account: Account) -> Customer:
         """Give what the account holds: its profiles, limits and all else can be changed there."""
         return self._customers[account.account_ref]

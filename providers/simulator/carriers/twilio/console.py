@@ -202,6 +202,16 @@ class Console(CarrierFace):
         held.settings.update({name: value for name, value in given.items() if value is not None})
         held.updated_at = self.core.clock.now()
 
+    def asks(self, number: str) -> str:
+        """The voice URL; a trunk or an application comes before the number's own, as in a call."""
+        account, held = self._holder(number)
+        if held.settings["trunk_sid"]:
+            return ""
+        application = held.settings["voice_application_sid"]
+        thing = account.things.get(str(application)) if application else None
+        settings = held.settings if not application else thing.fields if thing else {}
+        return str(settings.get("voice_url") or "")
+
     def holds(self, address: str) -> bool:
         """Whether an account holds the number, or the SIP domain of a URI."""
         if address.startswith("sip"):
