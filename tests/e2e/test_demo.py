@@ -206,9 +206,9 @@ def test_a_number_that_a_carrier_does_not_let_mend_fails_the_demo_with_its_reaso
 
 def test_a_number_that_is_not_as_it_was_before_is_told(stage: Stage) -> None:
     line = stage.lines["plivo"]
-    stage.sim.change_number(line.account, line.number(Called.DOWN), alias="somebody was here")
+    stage.sim.change_number(line.account, line.number(Called.DOWN), cnam_lookup="enabled")
     [done] = played(stage, replace(BREAKING, steps=BREAKING.steps[-1:]))
-    assert (done.ok, done.after) == (False, "old.example.com/calls")
+    assert (done.ok, done.after) == (False, "old.example.com/calls"), done.text
 
 
 # -- the table of truth ----------------------------------------------------------------------------------------------
