@@ -129,7 +129,6 @@ def test_the_readme_takes_and_places_calls(world: World, capsys: pytest.CaptureF
     world.sim.script(CALLEE, Answer(after_s=1, talk_s=20))
     names = world.run("README.md")
     gw: Gateway = names["gw"]
-    world.configure(gw)
 
     call = until(lambda: (c := gw.calls.get(names["call"].id)).status.is_final and c)
     assert call.status == "completed", gw.calls.events(call.id)
