@@ -386,34 +386,39 @@ def _restore(hold: Hold, found: CarrierNumber, before: Mapping[str, Any]) -> str
 
 
 def leave_application(hold: Hold, found: CarrierNumber | None) -> str | None:
-    """Put an application of the person's back once no number needs it any more; say so when it was changed since."""
+    """Put an application of the person's back once no number needs it any more; return what they should know of it."""
+    hold.reload_credential()
+    if found is None or hold.credential.application_before is None:
+        return None
+    services, ident = hold.services, hold.credential.id
+    if credentials.is_in_use(services.store, ident):
+        return None
+    try:
+        with _leased(services, f"application {ident}", "the application", hold.renew):
+            return _leave_application(hold, found)
+    except LeaseLost:
+        raise
+    except (Conflict, ProviderError, ConfigurationError) as error:
+        ref = hold.credential.application_ref
+        return f"application {ref} could not be put back ({error}); the next unassignment tries again"
+
+
+def _leave_application(hold: Hold, found: CarrierNumber) -> str | None:
+    hold.reload_credential()
     services, credential = hold.services, hold.credential
-    with _leased(services, f"application {credential.id}", "the application", hold.renew):
-        hold.reload_credential()
-        credential, before, ref = (
-            hold.credential,
-            hold.credential.application_before,
-            hold.credential.application_ref,
-        )
-        if (
-            ref is None
-            or before is None
-            or found is None
-            or credentials.is_in_use(services.store, credential.id)
-        ):
-            return None
-        try:
-            application = hold.provider.fetch_application(ref)
-            if not same_settings(application.settings, before):
-                left = hold.provider.differences(found, application, setup_of(services, credential))
-                if any(each.place is Place.APPLICATION for each in left):
-                    return f"application {ref} was changed since and is left as it is"
-                hold.provider.restore_application(ref, before)
-        except NotFound:
-            log.info("the application of credential %s is gone: nothing was put back", credential.id)
-        except (ProviderError, ConfigurationError) as error:
-            return f"application {ref} could not be put back ({error}); the next unassignment tries again"
-        with services.store.transaction() as tx:
-            credentials.save_application(tx, credential.id, ref, before=None, is_ours=False)
+    before, ref = credential.application_before, credential.application_ref
+    if ref is None or before is None or credentials.is_in_use(services.store, credential.id):
+        return None  # another process was faster, or needs it
+    try:
+        application = hold.provider.fetch_application(ref)
+        if not same_settings(application.settings, before):
+            left = hold.provider.differences(found, application, setup_of(services, credential))
+            if any(each.place is Place.APPLICATION for each in left):
+                return f"application {ref} was changed since and is left as it is"
+            hold.provider.restore_application(ref, before)
+    except NotFound:
+        log.info("the application of credential %s is gone: nothing was put back", credential.id)
+    with services.store.transaction() as tx:
+        credentials.save_application(tx, credential.id, ref, before=None, is_ours=False)
     hold.reload_credential()
     return None
