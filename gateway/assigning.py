@@ -83,8 +83,9 @@ def assign_number(
     Raises:
         ValidationError: no direction, or one that the number has not. NotFound: no such number or agent, or the
             account does not have the number. Conflict: another agent takes the inbound calls, another gateway has the
-            number, or another process is at it. ConfigurationError: no public URL. RequestRefused: the carrier's
-            reason; nothing stays changed. ProviderUnavailable: it cannot be told whether the carrier took it.
+            number, it takes no calls, or another process is at it. ConfigurationError: no public URL. RequestRefused:
+            the carrier's reason; nothing stays changed. ProviderUnavailable: it cannot be told whether the carrier
+            took it.
     """
     if not inbound and not outbound:
         raise ValidationError("direction", "say inbound, outbound or both")
@@ -141,6 +142,11 @@ def _assign_outbound(hold: Hold, asked: _Asked) -> NumberChange:
 
 def _assign_inbound(hold: Hold, asked: _Asked, *, take_over: bool) -> NumberChange:
     found, target = pointing.read_with_target(hold)
+    if not found.has_voice:
+        raise Conflict(
+            f"number {mask(hold.number.e164)} takes no calls at {hold.provider.name} (yet): see its state in the "
+            "carrier's console, or assign another one"
+        )
     if not take_over:
         pointing.refuse_claimed(hold, target)
     before = hold.number

@@ -198,9 +198,13 @@ def open_bench(
     speed: float = 10.0,
     sweeps: bool = True,
     wire: Wire | None = None,
+    stocked: bool = True,
     **settings: Any,
 ) -> Iterator[Bench]:
-    """Start everything for one carrier and stop it again; `wire` carries the adapter's requests."""
+    """Start everything for one carrier and stop it again; `wire` carries the adapter's requests.
+
+    Not `stocked`: the account at the carrier is empty, and the gateway does not know it yet.
+    """
     web = WebServer()
     with Simulator(speed=speed) as sim:
         found = load_settings(
@@ -223,39 +227,33 @@ def open_bench(
             web.start(create_app(gw))
             try:
                 account = sim.add_account(provider)
-                secrets = {
-                    **account.secrets,
-                    **({"connection_id": account.connection_id} if provider == "telnyx" else {}),
-                }
-                credential = gw.credentials.add(provider, check=False, **secrets)
-                gw.services.prepare_providers()  # a vendor's library takes seconds on a busy machine: callers give up
-                bench = Bench(
-                    provider=provider,
-                    sim=sim,
-                    gw=gw,
-                    web=web,
-                    agent=agent,
-                    account=account,
-                    credential=credential,
-                )
-                gw.services.prepare_providers()  # a vendor's library takes seconds on a loaded machine
                 gw.agents.put(Agent(id="echo", connect=Stream(agent.url)))
-                urls = gw.credentials.webhooks(credential)
-                for number in (OURS, UNASSIGNED):
-                    gw.numbers.add(number, credential=credential.id)
-                    sim.add_number(account, number)
-                    if provider != "telnyx":
-                        sim.configure_number(
-                            number,
-                            voice_url=urls["answer"],
-                            status_url=urls["status"],
-                            fallback_url=urls["fallback"],
-                        )
-                if provider == "telnyx":
-                    sim.configure_application(account, webhook_url=urls["events"], call_cost_in_webhooks=True)
-                gw.numbers.assign(OURS, configure=False, agent="echo", inbound=True, outbound=True)
+                bench = Bench(
+                    provider=provider, sim=sim, gw=gw, web=web, agent=agent, account=account, credential=None
+                )
+                if stocked:
+                    _stock(bench)
                 for name in ("ringing", "answered", "ended", "failed", "recording_ready", "updated"):
                     gw.on(f"call.{name}")(bench.heard.append)
                 yield bench
             finally:
                 web.stop()
+
+
+def _stock(bench: Bench) -> None:
+    """Add the account with two numbers, of which one serves the agent "echo"; the person set them up at the carrier."""
+    gw, sim, account = bench.gw, bench.sim, bench.account
+    own = {"connection_id": account.connection_id} if bench.provider == "telnyx" else {}
+    bench.credential = gw.credentials.add(bench.provider, check=False, secrets={**account.secrets, **own})
+    gw.services.prepare_providers()  # a vendor's library takes seconds on a loaded machine: callers give up
+    urls = gw.credentials.webhooks(bench.credential)
+    for number in (OURS, UNASSIGNED):
+        gw.numbers.add(number, credential=bench.credential.id)
+        sim.add_number(account, number)
+        if bench.provider != "telnyx":
+            sim.configure_number(
+                number, voice_url=urls["answer"], status_url=urls["status"], fallback_url=urls["fallback"]
+            )
+    if bench.provider == "telnyx":
+        sim.configure_application(account, webhook_url=urls["events"], call_cost_in_webhooks=True)
+    gw.numbers.assign(OURS, configure=False, agent="echo", inbound=True, outbound=True)

@@ -57,7 +57,7 @@ from gateway.outcomes import RequestFailed, foreign
 from gateway.transport import Transport, stream_get
 from providers.plivo import calls, instructions, webhooks
 from providers.plivo.account import PlivoAccount
-from providers.plivo.client import HOST, dial_outcome, open_client, translated
+from providers.plivo.client import HOST, dial_outcome, login_of, open_client, translated
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -268,7 +268,7 @@ class PlivoProvider(PlivoAccount):
         if not calls.is_call_id(recording_ref):
             raise ValidationError("recording_ref", "not a Plivo recording id")
         address = url or self._recording_url(recording_ref)
-        headers = (basic_auth(self._secrets["auth_id"], self._secrets["auth_token"]),)
+        headers = (basic_auth(*login_of(self._secrets)),)
         with translated():
             answer = stream_get(
                 address, headers, allowed_hosts=allowed_hosts(_RECORDING_HOSTS, self._base_url)

@@ -40,12 +40,18 @@ def open_client(secrets: Mapping[str, str], transport: Transport, base_url: str 
     kind = _client_class()
     if len(secrets["auth_id"]) != 20 or secrets["auth_id"][:2] not in ("MA", "SA"):
         raise ConfigurationError("plivo auth_id: 20 characters that begin with MA or SA")
-    client = kind(auth_id=secrets["auth_id"], auth_token=secrets["auth_token"])
+    auth_id, auth_token = login_of(secrets)
+    client = kind(auth_id=auth_id, auth_token=auth_token)
     session = requests_session(transport)
     session.headers.update(client.session.headers)
-    session.auth = (secrets["auth_id"], secrets["auth_token"])
+    session.auth = (auth_id, auth_token)
     client.session = client.multipart_session = session
     return client
+
+
+def login_of(secrets: Mapping[str, str]) -> tuple[str, str]:
+    """Return user and password of the REST API: with the new token while one is rotated in, for it outlives the old."""
+    return secrets["auth_id"], secrets.get("auth_token_secondary") or secrets["auth_token"]
 
 
 @cache

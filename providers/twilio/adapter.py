@@ -56,6 +56,7 @@ from providers.twilio.client import (
     HOST,
     dial_outcome,
     open_client,
+    owner_login,
     product_hosts,
     read_failure,
     rest_login,
@@ -297,8 +298,7 @@ class TwilioProvider(TwilioAccount):
             return self._sdk
 
     def _owner_client(self) -> Any:
-        login = (self._secrets["account_sid"], self._secrets["auth_token"])
-        return open_client(self._secrets, self._transport, self._base_url, login)
+        return open_client(self._secrets, self._transport, self._base_url, owner_login(self._secrets))
 
     def _call(self, ref: LegRef) -> Any:
         return self._client().calls(calls.checked_sid("CA", ref.leg_id, "leg_id"))

@@ -84,7 +84,12 @@ def rest_login(secrets: Mapping[str, str]) -> tuple[str, str]:
     """Return user and password of the REST API: the API key's where one is given, else the account's."""
     if "api_key_sid" in secrets:
         return secrets["api_key_sid"], secrets["api_key_secret"]
-    return secrets["account_sid"], secrets["auth_token"]
+    return owner_login(secrets)
+
+
+def owner_login(secrets: Mapping[str, str]) -> tuple[str, str]:
+    """Return the account's own login: its new token while one is rotated in, which outlives the old one."""
+    return secrets["account_sid"], secrets.get("auth_token_secondary") or secrets["auth_token"]
 
 
 class _OneShotHttpClient:

@@ -61,11 +61,16 @@ class Access:
     def _owner(self, user: str, password: str) -> tuple[TwilioAccount | None, bool]:
         for account in self._face.accounts.values():
             secret, is_main = account.api_keys.get(user, ("", False))
-            if user == account.sid and hmac.compare_digest(password.encode(), account.auth_token.encode()):
+            tokens = filter(None, (account.auth_token, account.secondary_token))
+            if user == account.sid and any(_same(password, token) for token in tokens):
                 return account, True
-            if secret and hmac.compare_digest(password.encode(), secret.encode()):
+            if secret and _same(password, secret):
                 return account, is_main
         return None, False
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode(), right.encode())
 
 
 def _credentials(header: str) -> tuple[str, str]:

@@ -113,9 +113,16 @@ class Console(CarrierFace):
         self.accounts[account.account_ref].api_keys[sid] = (secret, is_main)
         return sid, secret
 
+    def add_secondary_token(self, account: Account) -> str:
+        """A second Auth Token, which opens the API too; the primary one signs until the second is promoted."""
+        self.accounts[account.account_ref].secondary_token = self.core.hex(32)
+        return self.accounts[account.account_ref].secondary_token
+
     def rotate_token(self, account: Account) -> str:
-        """Promotes a new Auth Token; the old one dies at once. The account's secrets hold the new one."""
-        account.secrets["auth_token"] = self.core.hex(32)
+        """Promotes the second Auth Token, or a new one; the old one dies at once. The account's secrets hold it."""
+        owner = self.accounts[account.account_ref]
+        account.secrets["auth_token"] = owner.secondary_token or self.core.hex(32)
+        owner.secondary_token = ""
         return account.secrets["auth_token"]
 
     def permit(self, account: Account, country: str, allowed: bool) -> None:

@@ -146,6 +146,7 @@ class TwilioAccount:
     parent: TwilioAccount | None = None
     api_keys: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     """SK sid -> (secret, is a main key)."""
+    secondary_token: str = field(default="", repr=False)
     numbers: dict[str, TwilioNumber] = field(default_factory=dict)
     """By PN sid; see `hold` and `release`."""
     number_sids: dict[str, str] = field(default_factory=dict)
