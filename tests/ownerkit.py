@@ -144,6 +144,7 @@ class Owner:
             pair = (secrets["auth_id"], secrets["auth_token"])
             answer = requests.request(method, url, json=fields or None, auth=pair, timeout=10)
         assert answer.ok, (path, answer.text)
+        self.left_console = self.sim.journal.all()[-1].sequence
         return answer.json() if answer.content else None
 
     def settings(self, number: str = OURS) -> dict[str, Any]:
@@ -219,5 +220,4 @@ def open_owner(
     with open_bench(provider, folder, stocked=False, **settings) as bench:
         owner = Owner(bench=bench, account=bench.account)
         owner.hold(*(numbers or (OURS, OTHER)), way=way)
-        owner.left_console = max((entry.sequence for entry in owner.sim.journal.all()), default=0)
         yield owner
