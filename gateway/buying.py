@@ -89,16 +89,19 @@ def quote_number(
     wanted = parse_e164(e164, "number")
     account = find_credential(services, credential, workspace_id)
     provider = services.provider_of(account)
-    national = national_digits(wanted)
+    country, national = region_of(wanted), national_digits(wanted)
     for kind in KINDS:
-        query = NumberQuery(country=region_of(wanted), kind=kind, contains=national, limit=10)
-        try:
-            found = provider.search_numbers(query)
-        except (ValidationError, RequestRefused, UnsupportedFeature):
-            continue  # not every country has every kind
-        for each in found:
-            if each.e164 == wanted:
-                return each
+        for query in (
+            NumberQuery(country=country, kind=kind, contains=national, limit=10),
+            NumberQuery(country=country, kind=kind, area_code=national[:6], limit=100),
+        ):
+            try:
+                found = provider.search_numbers(query)
+            except (ValidationError, RequestRefused, UnsupportedFeature):
+                continue  # not every carrier searches by every digit, not every country has every kind
+            for each in found:
+                if each.e164 == wanted:
+                    return each
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway import registry
 from gateway.cli import options, screen
 from gateway.cli.options import Misused
 from gateway.cli.session import Failed, Json, answer, session_of, show_webhooks, webhooks_of
@@ -67,15 +68,21 @@ def add(
         )
         added, account = checked.credential, checked.account
         webhooks = webhooks_of(gateway, added)
+        is_set_up_by_us = registry.provider_class(added.provider).capabilities.number_setup
     document = credential_document(added, webhooks)
     if account is not None:
         document["account"] = account_document(account)
 
     def show() -> None:
-        screen.say(f"✓ {added.name}: {added.provider} account {added.account_ref}  {added.id}", style="green")
+        whose = f"account {added.account_ref}" if added.account_ref else "account"
+        screen.say(f"✓ {added.name}: {added.provider} {whose}  {added.id}", style="green")
         if account is not None:
             _show_account(account)
-        show_webhooks(webhooks)
+        if webhooks is not None and is_set_up_by_us:
+            screen.say("Next, take in its numbers; assigning one gives the carrier our URLs:")
+            screen.say(f"  gateway numbers import {added.name}", style="cyan")
+        else:
+            show_webhooks(webhooks)
 
     answer(document, as_json=as_json, show=show)
 

@@ -18,7 +18,6 @@ from gateway.cli import options, screen
 from gateway.cli.session import Json, Session, answer, session_of, show_webhooks, webhooks_of
 from gateway.gateway import Gateway
 from gateway.models import Operation, OperationResult
-from gateway.numbers import mask
 from gateway.showing import drift_document, found_document, number_document, operation_document
 
 group = typer.Typer(
@@ -163,7 +162,7 @@ def release(
         number = gateway.numbers.get(e164, workspace_id=session.workspace_id)
         if give_back:
             options.confirm(
-                f"Give {mask(number.e164)} back to {number.provider}, for good?", yes=yes, option="--yes"
+                f"Give {number.e164} back to {number.provider}, for good?", yes=yes, option="--yes"
             )
         change = gateway.numbers.release(
             number.id, give_back=give_back, configure=configure, workspace_id=session.workspace_id
@@ -280,9 +279,19 @@ def _repair_all(
 
 
 def finish_operation(
-    gateway: Gateway, session: Session, started: Operation, *, as_json: bool, bad: tuple[str, ...]
+    gateway: Gateway,
+    session: Session,
+    started: Operation,
+    *,
+    as_json: bool,
+    bad: tuple[str, ...],
+    detail: str = "",
 ) -> None:
-    """Do an operation with a progress bar and answer with its results; exit 1 when one of them is `bad`."""
+    """Do an operation with a progress bar and answer with its results; exit 1 when one of them is `bad`.
+
+    Args:
+        detail: what stands beside each verdict, for the head of the table.
+    """
     with screen.progress(started.kind.value.replace("_", " ")) as advance:
 
         def tell(operation: Operation) -> None:
@@ -291,7 +300,7 @@ def finish_operation(
         ended = gateway.operations.perform(started, tell)
     results = all_results(gateway, session, ended)
     document = operation_document(ended, results)
-    columns = ("number", "verdict", "")
+    columns = ("number", "verdict", detail)
 
     def show() -> None:
         rows = [(each.subject, each.verdict, each.detail) for _, each in results]

@@ -75,7 +75,9 @@ def import_numbers(
         started = gateway.operations.start_import(
             credential, only=only, take_over=take_over, claim=True, workspace_id=session.workspace_id
         )
-        finish_operation(gateway, session, started, as_json=as_json, bad=("not in the account",))
+        finish_operation(
+            gateway, session, started, as_json=as_json, bad=("not in the account",), detail="points at"
+        )
 
 
 def _preview(
@@ -333,7 +335,8 @@ def add_sip(
         )
 
     def show() -> None:
-        screen.say(f"✓ link {added.link.name} with {len(added.numbers)} numbers", style="green")
+        count = len(added.numbers)
+        screen.say(f"✓ link {added.link.name} with {count} number{'s' * (count != 1)}", style="green")
         screen.say("Enter at your SIP carrier:")
         for label, value in added.instructions:
             screen.say(f"  {label:<24} {value}", style="cyan")
