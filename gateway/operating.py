@@ -257,7 +257,8 @@ def _as_result(repair: checking.Repair) -> OperationResult:
     elif repair.left:
         verdict, detail = "left", checking.describe(repair.left)
     else:
-        verdict, detail = "repaired" if repair.found else "fine", checking.describe(repair.found)
+        verdict = "repaired" if repair.found else "fine"
+        detail = ", ".join(dict.fromkeys(each.setting for each in repair.found))
     return OperationResult(subject=repair.number.e164, verdict=verdict, detail=detail)
 
 

@@ -41,6 +41,7 @@ from gateway.models import Credential, Number, SetupState
 from gateway.numbers import mask
 from gateway.services import Services
 from gateway.store import credentials, numbers, upkeep
+from gateway.transport import redact_url
 from gateway.urls import key_in
 
 log = logging.getLogger(__name__)
@@ -262,12 +263,16 @@ def carry_out(hold: Hold, found: CarrierNumber) -> tuple[Difference, ...]:
 
 
 def describe(differences: list[Difference] | tuple[Difference, ...]) -> str:
-    """Return differences in one line for a person."""
+    """Return differences in one line for a person. A webhook's path holds its account's key: it is hidden."""
     return "; ".join(
-        f"{each.setting} is {each.found or 'empty'}, should be {each.wanted or 'empty'}"
+        f"{each.setting} is {_shown(each.found)}, should be {_shown(each.wanted)}"
         + (f" ({each.advice})" if each.advice else "")
         for each in differences
     )
+
+
+def _shown(value: str) -> str:
+    return (redact_url(value) if "://" in value else value) or "empty"
 
 
 def ensure_application(hold: Hold) -> CarrierApplication | None:

@@ -342,8 +342,8 @@ def _show_checks(found: Sequence[NumberCheck]) -> None:
 
 def _show_repair(done: Repair, *, dry_run: bool) -> None:
     number = done.number.e164
-    if dry_run:
-        screen.say(f"{number}: {_sentence(done.found) or 'as it was set'}")
+    if dry_run and done.found and not done.error:
+        screen.say(f"✗ {number}: {_sentence(done.found)}", style="red")
     elif done.is_fine:
         screen.say(f"✓ {number}: {_mended(done)}", style="green")
     else:

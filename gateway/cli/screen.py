@@ -224,7 +224,8 @@ def show_call(call: Call) -> None:
 def _head(call: Call) -> list[tuple[str, str]]:
     facts = [("placed", f"{moment(call.created_at)} UTC")]
     if call.started_at is not None:
-        waited = seconds_text((call.started_at - call.created_at).total_seconds())
+        # The carrier's clock may run behind ours, or count whole seconds.
+        waited = seconds_text(max(0.0, (call.started_at - call.created_at).total_seconds()))
         facts.append(("answered", f"{moment(call.started_at)} UTC, after {waited}"))
     if call.facts.answered_by is not None:
         facts.append(("by", call.facts.answered_by.value))

@@ -341,8 +341,8 @@ def test_an_account_is_checked_at_its_carrier(bench: Bench, live: Cli) -> None:
 def test_the_numbers_of_an_account_are_imported(bench: Bench, live: Cli) -> None:
     bench.sim.add_number(bench.account, "+14155550188")
     verdicts = {
-        each["e164"]: each["verdict"]
-        for each in live.ok("numbers", "import", "twilio", "--json").document["data"]
+        each["number"]: each["verdict"]
+        for each in live.ok("numbers", "import", "twilio", "--json").document["results"]
     }
     assert verdicts["+14155550188"] == "imported"
     assert verdicts[OURS] == "already here"

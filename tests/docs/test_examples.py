@@ -8,14 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shlex
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +27,6 @@ from tests.docs.pages import PAGES, ROOT, blocks, name_of
 OURS = "+14155550100"
 CALLEE = "+14155550123"
 CALLER = "+12125550123"
-GATEWAY = str(Path(sys.executable).with_name("gateway"))
 AGENT_URL = "wss://agents.example.com/media"
 
 RUN_ELSEWHERE = {"docs/agents.md"}  # needs the agent runtime: make test-agents
@@ -242,82 +235,6 @@ def test_the_page_on_plivo(world: World) -> None:
     world.names.update(unquote=unquote, extra_headers=written)
     parameters = world.run("docs/providers/plivo.md")["parameters"]
     assert set(parameters) == {"call_id", "agent_id", "token"}
-
-
-def test_the_commands_of_the_page_on_numbers(world: World, tmp_path: Path) -> None:
-    """Typed one after the other, with a server in the background, they set up an account and place a call."""
-    commands = Commands(world, tmp_path)
-    world.sim.script(CALLEE, Answer(after_s=1, talk_s=2))
-    try:
-        for block in blocks(ROOT / "docs/numbers.md", "console"):
-            for line in block.text.splitlines():
-                if line.startswith("gateway "):
-                    commands.type(line)
-        listed = commands.type("gateway calls list --json")
-    finally:
-        commands.stop()
-    [call] = json.loads(listed)["data"]
-    assert (call["to"], call["agent_id"], call["provider"]) == (CALLEE, "support", "twilio")
-    assert len(world.sim.dials("twilio")) == 1
-
-
-class Commands:
-    """A terminal: runs each command as a process of its own, `gateway serve` in the background."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            bind = f"127.0.0.1:{free.getsockname()[1]}"
-        self._world, self._folder, self._url = world, folder, f"http://{bind}"
-        self._environment = {**os.environ, "GATEWAY_BIND": bind, "GATEWAY_PUBLIC_URL": self._url}
-        self._server: subprocess.Popen[str] | None = None
-
-    def type(self, line: str) -> str:
-        """Run one line of a page and return what it prints."""
-        line = line.replace("AC" + "0" * 32, self._world.account.secrets["account_sid"])
-        words = shlex.split(line.replace(AGENT_URL, self._world.agent.url))[1:]
-        if words == ["serve"]:
-            return self._serve()
-        if words == ["calls", "tail"]:
-            words += ["--for", "1s"]
-        token = self._world.account.secrets["auth_token"]
-        done = subprocess.run(
-            [GATEWAY, *words],
-            cwd=self._folder,
-            env=self._environment,
-            input=token + "\n",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        assert token not in done.stdout + done.stderr, line
-        return done.stdout
-
-    def _serve(self) -> str:
-        self._server = subprocess.Popen(
-            [GATEWAY, "serve"],
-            cwd=self._folder,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        until(self._answers)
-        return ""
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self._url}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.terminate()
-            self._server.wait(40)
 
 
 def test_the_refused_webhook_of_the_page_for_inbound_calls(
