@@ -401,6 +401,8 @@ class Provider(ABC):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    usual_secrets: ClassVar[tuple[str, ...]] = ()
+    """What a person is asked for who names no secret: enough for everything; others can be named."""
 
     @abstractmethod
     def __init__(

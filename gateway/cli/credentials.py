@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final
 
 import typer
@@ -53,9 +55,9 @@ def add(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Add an account. Its secrets come from --set, or from variables GATEWAY_CREDENTIAL_<FIELD>."""
+    """Add an account. Its secrets come from --set or variables GATEWAY_CREDENTIAL_<FIELD>; else a terminal asks."""
     session = session_of(context)
-    secrets = {**_from_environment(os.environ), **_from_options(given or [])}
+    secrets = {**_from_environment(os.environ), **_from_options(given or [])} or _asked(provider)
     with session.gateway() as gateway:
         checked = gateway.credentials.add_checked(
             provider,
@@ -85,6 +87,15 @@ def add(
             show_webhooks(webhooks)
 
     answer(document, as_json=as_json, show=show)
+
+
+def _asked(provider: str) -> dict[str, str]:
+    """Ask a person for what this carrier's accounts usually have; a program must say it."""
+    usual = registry.provider_class(provider).usual_secrets
+    if not sys.stdin.isatty():
+        words = " ".join(f"--set {field}=..." for field in usual) or "each secret as FIELD=VALUE"
+        raise Misused("--set", f"give {words}")
+    return {field: options.asked_secret(field) for field in usual}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -141,11 +152,19 @@ def check_credential(
 
 def _show_account(account: AccountInfo) -> None:
     icon, style = ("✓", "green") if account.status == "active" else ("?", "yellow")
-    balance = f", balance {account.balance} {account.currency or ''}" if account.balance else ""
+    balance = f", balance {_money(account.balance)} {account.currency or ''}" if account.balance else ""
     named = f"{account.name}: " if account.name else ""
     screen.say(f"{icon} {named}{account.status}, {account.kind}{balance}", style=style)
     for note in account.notes:
         screen.say(f"  {note}", style="yellow")
+
+
+def _money(amount: str) -> str:
+    """Return a carrier's amount with two decimals; what is none, as it came."""
+    try:
+        return f"{Decimal(amount):.2f}"
+    except InvalidOperation:
+        return amount
 
 
 @group.command("rotate")

@@ -17,7 +17,7 @@ from gateway.checking import NumberCheck, Repair
 from gateway.cli import options, screen
 from gateway.cli.session import Json, Session, answer, session_of, show_webhooks, webhooks_of
 from gateway.gateway import Gateway
-from gateway.models import Operation, OperationResult
+from gateway.models import Number, Operation, OperationResult, SetupState
 from gateway.showing import drift_document, found_document, number_document, operation_document
 
 group = typer.Typer(
@@ -132,6 +132,7 @@ def unassign(
     """Take a number away from its agents, and put back what it pointed at before."""
     session = session_of(context)
     with session.gateway() as gateway:
+        before = gateway.numbers.get(e164, workspace_id=session.workspace_id)
         change = gateway.numbers.unassign(
             e164,
             agent=agent,
@@ -139,7 +140,7 @@ def unassign(
             configure=configure,
             workspace_id=session.workspace_id,
         )
-        _answer_change(gateway, session, change, as_json=as_json)
+        _answer_change(gateway, session, change, as_json=as_json, done=_taken_away(before, change, configure))
 
 
 @group.command("release")
@@ -183,12 +184,24 @@ def release(
     answer(document, as_json=as_json, show=show)
 
 
-def _answer_change(gateway: Gateway, session: Session, change: NumberChange, *, as_json: bool) -> None:
+def _taken_away(before: Number, change: NumberChange, configure: bool) -> str:
+    """Say what became of a number that was unassigned; the notes say the rest."""
+    if not change.assignments and before.setup_state is SetupState.NONE:
+        return "nothing to take away: it served nobody so"
+    is_back = configure and before.pointed_at is not None and change.number.setup_state is SetupState.NONE
+    return f"it points again at {before.pointed_at}" if is_back and not change.notes else ""
+
+
+def _answer_change(
+    gateway: Gateway, session: Session, change: NumberChange, *, as_json: bool, done: str = ""
+) -> None:
     assignments = gateway.numbers.assignments(workspace_id=session.workspace_id)
     number = gateway.numbers.get(change.number.id, workspace_id=session.workspace_id)
 
     def show() -> None:
         screen.show_numbers([number], assignments)
+        if done:
+            screen.say(f"  {done}")
         _show_notes(change.notes)
 
     document = {**number_document(number, assignments), "notes": list(change.notes)}

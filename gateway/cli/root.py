@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 import typer
 from typer.core import TyperGroup
@@ -26,10 +26,18 @@ from gateway.cli import (
 from gateway.cli.options import Misused
 from gateway.cli.screen import clean
 from gateway.cli.session import Failed, Session, log_to_stderr
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFound
 from gateway.models import DEFAULT_WORKSPACE
 
 log = logging.getLogger(__name__)
+
+# What is not there -> the command that shows what is.
+WHERE_TO_LOOK: Final = {
+    "agent": "`gateway agents list`",
+    "credential": "`gateway credentials list`",
+    "single credential named": "give its id: `gateway credentials list`",
+    "number": "`gateway numbers list`",
+}
 
 
 @runtime_checkable
@@ -57,6 +65,9 @@ def exit_code(run: Callable[[], object]) -> int:
         code = run()
     except Misused as error:
         return _fail(str(error), 2, error)
+    except NotFound as error:
+        hint = WHERE_TO_LOOK.get(error.kind)
+        return _fail(f"{error} ({hint} shows what there is)" if hint else str(error), 1, error)
     except (GatewayError, Failed) as error:
         return _fail(str(error), 1, error)
     except typer.Abort:

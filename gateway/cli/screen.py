@@ -141,7 +141,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, 
     """Print a table, or the sentence `empty` when there is no row."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "number")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     if table.row_count:
@@ -327,7 +327,7 @@ def show_credentials(credentials: Iterable[Credential]) -> None:
 
 
 def show_numbers(numbers: Iterable[Number], assignments: Sequence[Assignment]) -> None:
-    """Print a table of numbers and whom they serve."""
+    """Print a table of numbers and whom they serve; it fits into 80 columns."""
     rows = (
         (
             each.e164,
@@ -336,20 +336,11 @@ def show_numbers(numbers: Iterable[Number], assignments: Sequence[Assignment]) -
             _served(each, assignments, Direction.INBOUND),
             _served(each, assignments, Direction.OUTBOUND),
             _carrier_side(each),
-            moment(each.last_used_at),
         )
         for each in numbers
     )
     show_table(
-        (
-            "number",
-            "country",
-            "provider",
-            "inbound to",
-            "outbound of",
-            "at the carrier",
-            "last shown (UTC)",
-        ),
+        ("number", "country", "provider", "inbound to", "outbound of", "at the carrier"),
         rows,
         empty="No numbers: add one with `gateway numbers add` or `gateway numbers import`.",
     )

@@ -78,10 +78,10 @@ def webhooks_of(gateway: Gateway, credential: Credential) -> Mapping[str, str] |
 
 
 def show_webhooks(webhooks: Mapping[str, str] | None) -> None:
-    """Show what a person enters at the carrier."""
+    """Show what `numbers assign` sets, and a person enters who sets the carrier up by hand."""
     if webhooks is None:
         screen.say("Set GATEWAY_PUBLIC_URL to see the URLs that the carrier must be given.", style="yellow")
         return
-    screen.say("Give the carrier these URLs (POST):")
+    screen.say("`gateway numbers assign` gives the carrier these URLs; by hand (POST):")
     for name, url in webhooks.items():
         screen.say(f"  {name:<10} {url}", style="cyan")

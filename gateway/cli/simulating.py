@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli import screen
-from gateway.cli.options import Misused
 from gateway.cli.session import Failed, Json, Session, print_json, session_of
 from gateway.durations import parse_duration
 from gateway.errors import MissingExtra, NotFound
@@ -47,15 +46,17 @@ def simulate(
     ] = False,
     ring_every: Annotated[
         str | None,
-        typer.Option("--ring-every", metavar="DURATION", help="Let a phone call our numbers in turn."),
+        typer.Option(
+            "--ring-every",
+            metavar="DURATION",
+            help="Let a phone call the numbers in turn, wherever they point.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Play the carriers on loopback: their APIs, webhooks, phones and media. Runs until Ctrl-C."""
     session = session_of(context)
     pause_s = None if ring_every is None else parse_duration(ring_every, "--ring-every")
-    if pause_s is not None and not connect:
-        raise Misused("--ring-every", "needs --connect: else the carriers do not know our URLs")
     module = _simulator_module()
     simulator = module.Simulator(port=port, speed=speed)
     try:
@@ -164,7 +165,10 @@ def _show_account(account: dict[str, Any]) -> None:
     fields = " ".join(f"--set {field}={value}" for field, value in account["secrets"].items())
     provider = account["provider"]
     screen.say(f"  gateway credentials add {provider} {fields}", style="cyan")
-    screen.say(f"  gateway numbers add {account['numbers'][0]} --credential {provider}", style="cyan")
+    screen.say(f"  gateway numbers import {provider}", style="cyan")
+    screen.say(
+        f"  gateway numbers assign {account['numbers'][0]} --agent AGENT --inbound --outbound", style="cyan"
+    )
 
 
 def _run(simulator: Any, numbers: list[str], pause_s: int | None, stopped: threading.Event) -> None:

@@ -35,7 +35,8 @@ _LARGEST_FILE: Final = 2_000_000  # bytes
 def import_numbers(
     context: typer.Context,
     credential: Annotated[
-        str | None, typer.Argument(metavar="[CREDENTIAL]", help="Its id, name or account.")
+        str | None,
+        typer.Argument(metavar="[CREDENTIAL]", help="Its id, name or account; default: the only one."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NUMBER", help="Only this number; repeatable.")
@@ -66,9 +67,8 @@ def import_numbers(
             )
             finish_operation(gateway, session, started, as_json=as_json, bad=("error",))
         return
-    if credential is None:
-        raise Misused("CREDENTIAL", "name the account, by its id, name or account")
     with session.gateway() as gateway:
+        credential = credential or _only_account(gateway, session)
         if dry_run:
             _preview(gateway, session, credential, only, take_over=take_over, as_json=as_json)
             return
@@ -78,6 +78,17 @@ def import_numbers(
         finish_operation(
             gateway, session, started, as_json=as_json, bad=("not in the account",), detail="points at"
         )
+
+
+def _only_account(gateway: Gateway, session: Session) -> str:
+    """Return the one account there is. Raises Misused when there are others, or none."""
+    found = gateway.credentials.list(workspace_id=session.workspace_id)
+    if len(found) != 1:
+        names = (
+            f"name one of: {', '.join(each.name for each in found[:10])}" if found else "add an account first"
+        )
+        raise Misused("CREDENTIAL", names)
+    return found[0].id
 
 
 def _preview(

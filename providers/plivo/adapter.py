@@ -79,6 +79,7 @@ class PlivoProvider(PlivoAccount):
     """One Plivo account or sub-account. See the module docstring and `docs/providers/plivo.md`."""
 
     name: ClassVar[str] = calls.NAME
+    usual_secrets: ClassVar[tuple[str, ...]] = _REQUIRED
     capabilities: ClassVar[Capabilities] = Capabilities(
         control="document",
         join_timeout_s=calls.JOIN_TIMEOUT_S,

@@ -109,6 +109,7 @@ class TelnyxProvider(TelnyxAccount):
     """
 
     name: ClassVar[str] = calls.NAME
+    usual_secrets: ClassVar[tuple[str, ...]] = _REQUIRED
     capabilities: ClassVar[Capabilities] = Capabilities(
         control="command",
         join_timeout_s=calls.JOIN_TIMEOUT_S,

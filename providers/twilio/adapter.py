@@ -93,6 +93,7 @@ class TwilioProvider(TwilioAccount):
     """
 
     name: ClassVar[str] = calls.NAME
+    usual_secrets: ClassVar[tuple[str, ...]] = ("account_sid", "auth_token")
     capabilities: ClassVar[Capabilities] = Capabilities(
         control="document",
         join_timeout_s=calls.JOIN_TIMEOUT_S,

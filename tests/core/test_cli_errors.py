@@ -74,7 +74,7 @@ BAD_INPUT = {
     "calls list --cursor forged": (1, "cursor"),
     "calls tail --for ever": (1, "--for"),
     "credentials add sinch": (1, "known: plivo, telnyx, twilio"),
-    "credentials add twilio": (1, "account_sid"),
+    "credentials add twilio": (2, "account_sid"),
     "credentials add twilio --set account_sid=AC1 --set auth_token=x": (1, "account_sid"),
     "credentials check nobody": (1, "no credential"),
     "credentials remove twilio": (1, "unassign"),

@@ -179,11 +179,6 @@ def _inbound(cli: Cli) -> list[Any]:
     return data
 
 
-def test_ringing_needs_a_connected_gateway(cli: Cli) -> None:
-    ran = cli.run("simulate", "--ring-every", "1s")
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-
-
 def test_the_simulator_for_people_prints_commands_to_paste(
     cli: Cli, started: list[subprocess.Popen[str]]
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +72,66 @@ def test_a_malformed_secret_is_refused_without_being_repeated(cli: Cli, word: st
     assert SECRET not in ran.err
 
 
+def test_a_person_who_names_no_secret_is_asked_for_each_unseen(cli: Cli) -> None:
+    ours, theirs = pty.openpty()
+    words = ("credentials", "add", "twilio", "--no-check")
+    typing = subprocess.Popen(
+        [sys.executable, "-c", "from gateway.cli import main; main()", *words],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **cli.environment},
+        start_new_session=True,  # without a terminal of its own, so that it asks where stdin is
+    )
+    assert typing.stderr is not None
+    asked = b""
+    for field, value in (("account_sid", SID), ("auth_token", SECRET)):
+        while not asked.endswith(f"{field}: ".encode()):
+            letter = typing.stderr.read(1)
+            assert letter, asked
+            asked += letter
+        os.write(ours, f"{value}\n".encode())
+    told, rest = typing.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert typing.returncode == 0, rest
+    assert f"twilio account {SID}" in told.decode()
+    assert "gateway numbers import twilio" in told.decode()
+    assert SECRET.encode() not in told + asked + rest
+
+
+def test_a_program_that_names_no_secret_is_told_which_there_are(cli: Cli) -> None:
+    ran = cli.run("credentials", "add", "plivo")
+    assert ran.code == 2
+    assert ran.err == "error: --set: give --set auth_id=... --set auth_token=...\n"
+    assert "known: " in cli.run("credentials", "add", "carrier-pigeon").err
+
+
+def test_numbers_fit_into_eighty_columns(cli: Cli) -> None:
+    cli.ok("credentials", "add", "twilio", "--no-check", *TWILIO)
+    cli.ok("numbers", "add", NUMBER, "--credential", "twilio")
+    cli.ok("agents", "put", "support", "--stream", "wss://agents.example.com/media")
+    cli.ok("numbers", "assign", NUMBER, "--agent", "support", "--inbound", "--outbound", "--no-configure")
+    assert max(map(len, cli.ok("numbers", "list").out.splitlines())) <= 80
+
+
+def test_what_is_not_there_is_told_with_the_command_that_shows_what_is(cli: Cli) -> None:
+    for _ in range(2):
+        cli.ok("credentials", "add", "twilio", "--no-check", *TWILIO)
+    assert "give its id: `gateway credentials list`" in cli.run("numbers", "import", "twilio").err
+    assert cli.run("numbers", "import").err == "error: CREDENTIAL: name one of: twilio, twilio\n"
+    cli.ok(
+        "numbers",
+        "add",
+        NUMBER,
+        "--credential",
+        cli.ok("credentials", "list", "--json").document["data"][0]["id"],
+    )
+    assert (
+        "`gateway agents list`" in cli.run("numbers", "assign", NUMBER, "--agent", "support", "--inbound").err
+    )
+
+
 def test_an_account_is_removed_by_its_name(cli: Cli) -> None:
     added = cli.ok("credentials", "add", "twilio", "--no-check", *TWILIO, "--json").document
     assert cli.ok("credentials", "remove", "twilio", "--json").document == {
@@ -77,6 +141,12 @@ def test_an_account_is_removed_by_its_name(cli: Cli) -> None:
         "removed": True,
     }
     assert cli.ok("credentials", "list", "--json").document == {"data": []}
+
+
+def test_taking_away_what_was_not_given_says_so(cli: Cli) -> None:
+    cli.ok("credentials", "add", "twilio", "--no-check", *TWILIO)
+    cli.ok("numbers", "add", NUMBER, "--credential", "twilio")
+    assert "nothing to take away" in cli.ok("numbers", "unassign", NUMBER).out
 
 
 def test_adding_a_number_prints_the_urls_that_the_carrier_must_be_given(cli: Cli) -> None:
