@@ -385,9 +385,24 @@ def _restore(hold: Hold, found: CarrierNumber, before: Mapping[str, Any]) -> str
             f"what the number pointed at before ({hold.number.pointed_at}) cannot be put back: {error}",
             provider=hold.provider.name,
         ) from None
-    if not same_settings(restored.settings, before):
+    if not _is_back(hold, found.settings, restored.settings, before):
         raise RequestRefused("the carrier does not have what was put back", provider=hold.provider.name)
     return None
+
+
+def _is_back(
+    hold: Hold, found: Mapping[str, Any], restored: Mapping[str, Any], before: Mapping[str, Any]
+) -> bool:
+    """Whether what we had changed is as before; what somebody else changed meanwhile, like its name, stays."""
+    ours = [each for each in (hold.credential.key, hold.credential.application_ref) if each]
+    return restored != found and all(
+        restored.get(name) == value
+        or (
+            restored.get(name) == found.get(name)
+            and not any(each in str(restored.get(name)) for each in ours)
+        )
+        for name, value in before.items()
+    )
 
 
 def leave_application(hold: Hold, found: CarrierNumber | None) -> str | None:
