@@ -135,7 +135,9 @@ def _write_ahead(
 def _ensure(
     services: Services, account: Credential, sealed: SealedSipLink, e164s: tuple[str, ...]
 ) -> tuple[SipTrunk, SealedSipLink]:
-    trunk = services.provider_of(account).ensure_sip(_request(services, account, sealed, e164s))
+    held = pointing.Held(services=services, credential=account, provider=services.provider_of(account))
+    pointing.ensure_application(held)  # what the link leads to, where the carrier has that
+    trunk = held.provider.ensure_sip(_request(services, held.credential, sealed, e164s))
     link = replace(sealed.link, refs=dict(trunk.refs), trunk_ref=trunk.trunk_ref)
     with services.store.transaction() as tx:
         sip_links.save_sip_link(tx, link, sealed=sealed.sealed)

@@ -58,13 +58,27 @@ class LeaseLost(Conflict):
 
 
 @dataclass(slots=True, kw_only=True)
-class Hold:
-    """A number that only this process changes at its carrier while it has the lease."""
+class Held:
+    """An account whose application is set up: that has a lease of its own."""
 
     services: Services
-    number: Number
     credential: Credential
     provider: Provider
+
+    def renew(self) -> None:
+        """Keep what is held besides: nothing."""
+
+    def reload_credential(self) -> None:
+        """Read the credential again: the application it names may have changed."""
+        self.credential = self.services.credential(self.credential.workspace_id, self.credential.id)
+        self.provider = self.services.provider_of(self.credential)
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold(Held):
+    """A number that only this process changes at its carrier while it has the lease."""
+
+    number: Number
     owner: str
 
     def renew(self) -> None:
@@ -79,11 +93,6 @@ class Hold:
         with self.services.store.transaction() as tx:
             numbers.save_setup(tx, changed)
         self.number = changed
-
-    def reload_credential(self) -> None:
-        """Read the credential again: the application it names may have changed."""
-        self.credential = self.services.credential(self.credential.workspace_id, self.credential.id)
-        self.provider = self.services.provider_of(self.credential)
 
 
 def lease_name(number_id: str) -> str:
@@ -275,7 +284,7 @@ def _shown(value: str) -> str:
     return (redact_url(value) if "://" in value else value) or "empty"
 
 
-def ensure_application(hold: Hold) -> CarrierApplication | None:
+def ensure_application(hold: Held) -> CarrierApplication | None:
     """Find, make or mend what the credential's numbers point at, and keep its name; None: they hold the URLs.
 
     One process at a time for a credential: two would make two. What an application of the person's had before us is
@@ -289,7 +298,7 @@ def ensure_application(hold: Hold) -> CarrierApplication | None:
         return _ensure_application(hold)
 
 
-def _ensure_application(hold: Hold) -> CarrierApplication:
+def _ensure_application(hold: Held) -> CarrierApplication:
     services, credential, provider = hold.services, hold.credential, hold.provider
     ref = application_ref_of(services, credential)
     if ref is not None and not credential.application_is_ours and credential.application_before is None:
@@ -325,13 +334,13 @@ def _asked_twice(ask: Callable[[], CarrierApplication | None]) -> CarrierApplica
         return ask()
 
 
-def _keep_application(hold: Hold, ref: str, settings: Mapping[str, Any]) -> None:
+def _keep_application(hold: Held, ref: str, settings: Mapping[str, Any]) -> None:
     with hold.services.store.transaction() as tx:
         credentials.save_application(tx, hold.credential.id, ref, before=dict(settings), is_ours=False)
     hold.reload_credential()
 
 
-def _name_application(hold: Hold, ref: str) -> None:
+def _name_application(hold: Held, ref: str) -> None:
     """Keep the application that was made; where dials must name it, with the secrets too."""
     services, setting = hold.services, hold.provider.capabilities.application_setting
     with services.store.transaction() as tx:

@@ -42,6 +42,7 @@ class Owner:
     account: Account
     held: list[str] = field(default_factory=list)
     left_console: int = 0
+    before: dict[str, Any] = field(default_factory=dict)  # what stood in the console, for a test to keep
 
     @property
     def gw(self) -> Gateway:
