@@ -63,3 +63,24 @@ def test_an_account_with_a_live_call_stays(owner: Owner) -> None:
     owner.bench.settled()
     owner.gw.credentials.remove(owner.provider, release_numbers=True)
     assert owner.gw.credentials.list() == []
+
+
+def test_an_account_goes_with_its_caller_ids_and_sip_links(owner: Owner) -> None:
+    before = owner.stands()
+    owner.bring()
+    owner.sim.verify_caller_id(owner.account, "+12125550199")
+    owner.gw.numbers.add_caller_id("+12125550199", credential=owner.provider)
+    how = {
+        "telnyx": {},
+        "plivo": {"carrier_ips": ["203.0.113.10"]},
+        "twilio": {"carrier_ips": ["203.0.113.10"]},
+    }
+    owner.gw.numbers.add_sip(["+12125550150"], credential=owner.provider, **how[owner.provider])
+    owner.gw.numbers.assign("+12125550199", agent="echo", outbound=True)
+    owner.gw.numbers.assign("+12125550150", agent="echo", inbound=True)
+    owner.gw.numbers.assign(OURS, agent="echo", inbound=True)
+    owner.gw.credentials.remove(owner.provider, release_numbers=True)
+    assert owner.stands() == before
+    assert owner.gw.credentials.list() == []
+    assert owner.gw.numbers.list() == []
+    assert owner.gw.numbers.assignments() == []

@@ -10,8 +10,10 @@ import pytest
 from gateway.errors import NotFound, RequestRefused
 from gateway.models import SetupState
 from gateway.status import Direction
+from providers.simulator import Fault
 from tests.bench import OURS
 from tests.ownerkit import OTHER, WAYS_OF_EACH, Owner, open_owner
+from tests.wires import Wire
 
 
 @pytest.fixture(params=WAYS_OF_EACH, ids="-".join)
@@ -92,3 +94,42 @@ def test_what_cannot_be_put_back_now_is_put_back_by_a_repair(owner: Owner) -> No
     assert not owner.gw.numbers.check(OURS).is_fine
     assert owner.gw.numbers.repair(OURS).is_fine
     assert owner.stands() == before
+
+
+def test_a_lost_answer_to_putting_back_is_settled_by_reading_back(owner: Owner) -> None:
+    before = owner.stands()
+    owner.gw.services.open_provider = Wire(total_timeout_s=1.0).open_provider
+    owner.bring()
+    for fault in (Fault.SERVER_ERROR_AFTER, Fault.HANG_AFTER, Fault.RESET_AFTER, Fault.GARBAGE):
+        owner.gw.numbers.assign(OURS, agent="echo", inbound=True)
+        owner.sim.faults.api(owner.provider, "number_write", fault)
+        assert owner.gw.numbers.unassign(OURS).notes == ()
+        assert owner.gw.numbers.get(OURS).setup_state is SetupState.NONE
+        assert owner.stands() == before, fault
+
+
+def test_a_number_that_left_the_account_is_unassigned_with_a_note(owner: Owner) -> None:
+    owner.bring()
+    owner.gw.numbers.assign(OURS, agent="echo", inbound=True)
+    owner.sim.remove_number(owner.account, OURS)
+    gone = owner.gw.numbers.unassign(OURS)
+    assert f"the {owner.provider} account no longer has the number" in gone.notes[0]
+    assert owner.gw.numbers.get(OURS).setup_state is SetupState.NONE
+
+
+@pytest.mark.parametrize("provider", ["plivo", "telnyx"])
+def test_an_application_that_is_gone_cannot_be_pointed_at_and_that_is_said(
+    provider: str, tmp_path: Path
+) -> None:
+    with open_owner(provider, tmp_path, sweeps=False) as owner:
+        owner.bring()
+        owner.gw.numbers.assign(OURS, agent="echo", inbound=True)
+        owner.sim.remove_application(owner.account, owner.application())
+        with pytest.raises(RequestRefused, match="may still point at us"):
+            owner.gw.numbers.unassign(OURS)
+        number = owner.gw.numbers.get(OURS)
+        assert number.setup_state is SetupState.RESTORING
+        assert number.before, "what was there is not lost"
+        assert owner.gw.numbers.assignments() == []
+        [check] = owner.gw.numbers.check_all()
+        assert not check.is_fine
