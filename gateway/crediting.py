@@ -7,9 +7,10 @@ because each reads the sealed secrets anew (R24).
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway import assigning, registry
@@ -27,7 +28,7 @@ from gateway.interface import AccountInfo, Provider
 from gateway.models import DEFAULT_WORKSPACE, Credential
 from gateway.provisioning import find_credential
 from gateway.services import Services
-from gateway.store import credentials, endpoints, sip_links
+from gateway.store import Tx, credentials, endpoints, sip_links
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ def add_credential(
 
     Raises:
         ConfigurationError: no such provider, a secret is absent or unknown. ValidationError: a malformed secret.
-        Conflict: the account is suspended or closed. ProviderError: the carrier's reason; nothing was stored.
+        Conflict: the account is suspended or closed, or the name is another account's. ProviderError: the carrier's
+            reason; nothing was stored.
     """
     if not isinstance(name, str) or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValidationError("name", f"give at most {_LONGEST_NAME} printable characters")
@@ -87,8 +89,24 @@ def add_credential(
     )
     sealed = services.vault.seal(secrets, workspace_id=workspace_id, row_id=credential.id)
     with services.store.transaction() as tx:
+        credential = replace(credential, name=_free_name(tx, workspace_id, provider, name))
         credentials.insert_credential(tx, credential, sealed=sealed)
     return CredentialAdded(credential=credential, account=account)
+
+
+def _free_name(tx: Tx, workspace_id: str, provider: str, name: str) -> str:
+    """Return the name asked for, or the provider, numbered: commands find an account by its name, so it has one owner.
+
+    Raises:
+        Conflict: another account has the name.
+    """
+    taken = {each.name for each in credentials.list_credentials(tx, workspace_id)}
+    if not name:
+        numbered = (f"{provider}-{number}" for number in itertools.count(2))
+        return next(each for each in itertools.chain((provider,), numbered) if each not in taken)
+    if name in taken:
+        raise Conflict(f"another account is named {name!r}: give this one another name")
+    return name
 
 
 def check_credential(services: Services, ident: str, workspace_id: str = DEFAULT_WORKSPACE) -> AccountInfo:

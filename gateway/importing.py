@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway import assigning, pointing
 from gateway.byoc import CarrierNumber, Target, TargetKind
-from gateway.errors import GatewayError, NotFound, UnsupportedFeature, ValidationError
+from gateway.errors import GatewayError, UnsupportedFeature, ValidationError
 from gateway.models import DEFAULT_WORKSPACE, Credential, Number, OperationResult
 from gateway.numbers import mask, parse_e164
 from gateway.provisioning import find_credential, new_number
@@ -260,7 +260,9 @@ def _take_in(
     if numbers.find_number(services.store, workspace_id, e164) is not None:
         return Verdict.ALREADY_HERE
     if credential is None:
-        raise NotFound("number here (name the account that has it: --credential)", mask(e164))
+        raise ValidationError(
+            "number", f"{mask(e164)} is not here yet: name the account that has it (--credential)"
+        )
     [found] = import_numbers(
         services, credential, only=[e164], take_over=take_over, workspace_id=workspace_id
     )

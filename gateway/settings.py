@@ -262,7 +262,7 @@ def _shown(name: str, value: Any) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("give text")
+        raise ValueError("it is empty: give text, or leave it out")
     return value.strip()
 
 

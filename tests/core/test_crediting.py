@@ -44,6 +44,13 @@ def test_what_the_carrier_says_about_the_account_is_told(gw: Gateway) -> None:
     assert gw.credentials.add_checked("twilio", secrets_of("twilio"), name="b", check=False).account is None
 
 
+def test_each_account_has_a_name_of_its_own(gw: Gateway) -> None:
+    assert [add(gw).name for _ in range(3)] == ["twilio", "twilio-2", "twilio-3"]
+    with pytest.raises(Conflict, match="another account is named 'twilio-2': give this one another name"):
+        add(gw, name="twilio-2")
+    assert gw.credentials.get("twilio-2").name == "twilio-2"
+
+
 def test_an_account_that_cannot_be_used_is_refused_with_the_reason_and_the_fix(
     gw: Gateway, account: Account
 ) -> None:
