@@ -119,11 +119,11 @@ def test_a_name_that_cannot_be_printed_is_refused(gw: Gateway, name: str) -> Non
         gw.credentials.add("twilio", check=False, name=name, **TWILIO)
 
 
-def test_a_name_that_several_have_names_none(gw: Gateway) -> None:
-    first, second = (gw.credentials.add("twilio", check=False, name="Main", **TWILIO) for _ in range(2))
-    for ident in ("Main", TWILIO["account_sid"]):
-        with pytest.raises(NotFound, match="no single credential named"):
-            gw.credentials.get(ident)
+def test_an_account_that_is_here_twice_is_found_by_name_and_by_id_only(gw: Gateway) -> None:
+    first, second = (gw.credentials.add("twilio", check=False, **TWILIO) for _ in range(2))
+    with pytest.raises(NotFound, match="no single credential named"):
+        gw.credentials.get(TWILIO["account_sid"])
+    assert gw.credentials.get("twilio-2").id == second.id
     assert gw.credentials.get(second.id).id == second.id != first.id
 
 
