@@ -672,6 +672,16 @@ class Provider(ABC):
         """
         raise self._unsupported("verified caller IDs")
 
+    def check_sip_request(self, request: SipRequest) -> None:
+        """Refuse a link that the carrier cannot make, before anything is made for it. Pure.
+
+        Its application is not looked at: it may not be there yet.
+
+        Raises:
+            ValidationError: names the field. UnsupportedFeature.
+        """
+        raise self._unsupported("SIP links")
+
     def ensure_sip(self, request: SipRequest) -> SipTrunk:
         """Find or make what a link to another SIP carrier needs here; idempotent by the names of what it makes.
 

@@ -77,7 +77,9 @@ def add_sip(
         carrier_ips=tuple(carrier_ips) or base.carrier_ips,
         username=username or base.username,
     )
-    link = _write_ahead(services, wished, password, known)
+    link = _sealed(services, wished, password, known)
+    services.provider_of(account).check_sip_request(_request(services, account, link, wanted))
+    _write_ahead(services, link, is_new=known is None)
     held = _numbers_of(services, link.link)
     every = tuple(dict.fromkeys((*(number.e164 for number in held), *wanted)))
     trunk, link = _ensure(services, account, link, every)
@@ -116,20 +118,21 @@ def _new_link(services: Services, account: Credential, name: str) -> SipLink:
     )
 
 
-def _write_ahead(
+def _sealed(
     services: Services, link: SipLink, password: str | None, known: SealedSipLink | None
 ) -> SealedSipLink:
-    """Keep what is asked for before anything is made: what a kill interrupts is found again by its name."""
     sealed = known.sealed if known else ""
     if password is not None:
         bound = {"workspace_id": link.workspace_id, "row_id": link.id}
         sealed = services.vault.seal({"password": password}, **bound)
-    with services.store.transaction() as tx:
-        if known is None:
-            sip_links.insert_sip_link(tx, link, sealed=sealed)
-        else:
-            sip_links.save_sip_link(tx, link, sealed=sealed)
     return SealedSipLink(link=link, sealed=sealed)
+
+
+def _write_ahead(services: Services, asked: SealedSipLink, *, is_new: bool) -> None:
+    """Keep what is asked for before anything is made: what a kill interrupts is found again by its name."""
+    write = sip_links.insert_sip_link if is_new else sip_links.save_sip_link
+    with services.store.transaction() as tx:
+        write(tx, asked.link, sealed=asked.sealed)
 
 
 def _ensure(

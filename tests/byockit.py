@@ -36,7 +36,7 @@ from gateway.byoc import (
     Target,
     TargetKind,
 )
-from gateway.errors import NotFound, ProviderUnavailable, RequestRefused
+from gateway.errors import NotFound, ProviderUnavailable, RequestRefused, UnsupportedFeature
 from gateway.interface import AccountInfo
 from gateway.services import Services
 from gateway.settings import load_settings
@@ -297,6 +297,10 @@ class Account:
         with self._writing("caller id") as found:
             found["caller_ids"].append(e164)
         return CallerId(e164=e164, carrier_ref="ID")
+
+    def check_sip_request(self, request: SipRequest) -> None:
+        if request.carrier_host == "cannot.example.net":
+            raise UnsupportedFeature(self.name, "calls to that host")
 
     def ensure_sip(self, request: SipRequest) -> SipTrunk:
         with self._writing("sip") as found:

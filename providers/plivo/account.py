@@ -210,9 +210,13 @@ class PlivoAccount(Provider):
 
     # -- SIP ----------------------------------------------------------------------------------------------------------
 
+    def check_sip_request(self, request: SipRequest) -> None:
+        """Refuse calls out, and a link without both login and addresses."""
+        trunks.check_request(request)
+
     def ensure_sip(self, request: SipRequest) -> SipTrunk:
         """Give the application a SIP login, and make an incoming carrier with its numbers, as the request asks."""
-        ident = checked_id(trunks.check_request(request), "application")
+        ident = checked_id(trunks.application_of(request), "application")
         refs: dict[str, str] = {}
         if request.username is not None:
             refs["sip_login"] = self._ensure_login(ident, request)
@@ -223,7 +227,7 @@ class PlivoAccount(Provider):
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
         """Read login, carrier and numbers, and compare."""
-        ident = checked_id(trunks.check_request(request), "application")
+        ident = checked_id(trunks.application_of(request), "application")
         found: tuple[Difference, ...] = ()
         if request.username is not None:
             application = self.fetch_application(ident).settings

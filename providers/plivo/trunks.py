@@ -21,8 +21,8 @@ from providers.plivo.calls import NAME, text_of
 BY_LOGIN: Final = "credential"
 
 
-def check_request(request: SipRequest) -> str:
-    """Return the application's id, or refuse what Plivo has no way to do.
+def check_request(request: SipRequest) -> None:
+    """Refuse what Plivo has no way to do.
 
     Raises:
         ValidationError, UnsupportedFeature.
@@ -36,6 +36,11 @@ def check_request(request: SipRequest) -> str:
         raise ValidationError("carrier_ips", "give your carrier's addresses, or a user name and a password")
     if request.carrier_ips and not request.numbers:
         raise ValidationError("numbers", "plivo takes a carrier's calls for numbers that it knows: name them")
+
+
+def application_of(request: SipRequest) -> str:
+    """Return the id of the application that the link leads to. Raises as `check_request`; ValidationError without."""
+    check_request(request)
     if not request.application_ref:
         raise ValidationError(
             "application", "assign a number or set up the credential first: plivo needs its application"

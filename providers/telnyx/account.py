@@ -255,9 +255,13 @@ class TelnyxAccount(Provider):
 
     # -- SIP ----------------------------------------------------------------------------------------------------------
 
+    def check_sip_request(self, request: SipRequest) -> None:
+        """Refuse a login and addresses: a sub-domain knows neither."""
+        trunks.check_request(request)
+
     def ensure_sip(self, request: SipRequest) -> SipTrunk:
         """Give the application a SIP sub-domain that takes calls from anyone."""
-        application = self.fetch_application(trunks.check_request(request))
+        application = self.fetch_application(trunks.application_of(request))
         inbound = trunks.inbound_settings(application, request)
         if inbound != applications.whole(application.settings.get("inbound")):
             params = applications.restore_params({**application.settings, "inbound": inbound})
@@ -268,7 +272,7 @@ class TelnyxAccount(Provider):
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
         """Read the application's inbound settings and compare."""
-        return trunks.differences(self.fetch_application(trunks.check_request(request)), request)
+        return trunks.differences(self.fetch_application(trunks.application_of(request)), request)
 
     # -- private ------------------------------------------------------------------------------------------------------
 

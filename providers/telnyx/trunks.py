@@ -22,8 +22,8 @@ from providers.telnyx.calls import NAME
 _ANYONE: Final = "from_anyone"
 
 
-def check_request(request: SipRequest) -> str:
-    """Return the application's id, or refuse what Telnyx has no way to do.
+def check_request(request: SipRequest) -> None:
+    """Refuse what Telnyx has no way to do.
 
     Raises:
         ValidationError, UnsupportedFeature.
@@ -35,6 +35,11 @@ def check_request(request: SipRequest) -> str:
             "limiting a SIP sub-domain to addresses or a login",
             "leave both out, and choose a name that is hard to guess: the sub-domain takes calls from anyone",
         )
+
+
+def application_of(request: SipRequest) -> str:
+    """Return the id of the application that the link leads to. Raises as `check_request`; ValidationError without."""
+    check_request(request)
     if not request.application_ref:
         raise ValidationError(
             "application", "assign a number or set up the credential first: telnyx needs its application"

@@ -277,6 +277,10 @@ class TwilioAccount(Provider):
 
     # -- SIP ----------------------------------------------------------------------------------------------------------
 
+    def check_sip_request(self, request: SipRequest) -> None:
+        """Refuse a link without both addresses and a login."""
+        trunks.check_request(request)
+
     def ensure_sip(self, request: SipRequest) -> SipTrunk:
         """Make a connection policy, a BYOC trunk and a SIP domain with its access lists."""
         with translated():

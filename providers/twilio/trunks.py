@@ -21,13 +21,23 @@ from providers.twilio.calls import with_retries
 _PAGE_SIZE: Final = 100
 
 
+def check_request(request: SipRequest) -> None:
+    """Refuse a link that Twilio would take no calls by. Raises ValidationError."""
+    check_link(request)
+    if not request.carrier_ips and request.username is None:
+        raise ValidationError(
+            "carrier_ips",
+            "give your carrier's addresses, or a user name and a password: without them Twilio takes no calls",
+        )
+
+
 def ensure(client: Any, request: SipRequest) -> SipTrunk:
     """Make what is missing, mend what differs.
 
     Raises:
         ValidationError: names the field. What the client raises.
     """
-    _check(request)
+    check_request(request)
     refs: dict[str, str] = {}
     if request.carrier_host is not None:
         refs |= _ensure_policy(client, request)
@@ -49,7 +59,7 @@ def ensure(client: Any, request: SipRequest) -> SipTrunk:
 
 def check(client: Any, request: SipRequest) -> tuple[Difference, ...]:
     """Compare what stands with what `ensure` makes; raises what the client raises."""
-    _check(request)
+    check_request(request)
     found: list[Difference] = []
     policy = None
     if request.carrier_host is not None:
@@ -115,15 +125,6 @@ def instructions(request: SipRequest) -> tuple[tuple[str, str], ...]:
 
 
 # -- private ----------------------------------------------------------------------------------------------------------
-
-
-def _check(request: SipRequest) -> None:
-    check_link(request)
-    if not request.carrier_ips and request.username is None:
-        raise ValidationError(
-            "carrier_ips",
-            "give your carrier's addresses, or a user name and a password: without them Twilio takes no calls",
-        )
 
 
 def _ensure_policy(client: Any, request: SipRequest) -> Mapping[str, str]:

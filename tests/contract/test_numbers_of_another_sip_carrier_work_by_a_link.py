@@ -9,6 +9,7 @@ import pytest
 from gateway import CallStatus
 from gateway.errors import NotFound, UnsupportedFeature, ValidationError
 from gateway.models import NumberKind
+from gateway.store import sip_links
 from providers.simulator import Answer, Caller
 from tests.bench import CALLEE, CALLER
 from tests.ownerkit import Owner
@@ -23,6 +24,11 @@ LINKS: Final[dict[str, dict[str, Any]]] = {
     },
     "telnyx": {"carrier_host": "sbc.example.net:5060"},
     "plivo": {"carrier_ips": ["203.0.113.10"]},
+}
+CANNOT: Final[dict[str, tuple[dict[str, Any], str]]] = {  # what the carrier cannot make, and why
+    "twilio": ({"carrier_host": "sbc.example.net"}, "Twilio takes no calls"),
+    "telnyx": ({"carrier_ips": ["203.0.113.10"]}, "hard to guess"),
+    "plivo": ({"carrier_ips": ["203.0.113.10"], "carrier_host": "sbc.example.net"}, "inbound only"),
 }
 
 
@@ -106,6 +112,10 @@ def test_what_cannot_be_a_link_is_refused_before_anything_is_made(owner: Owner) 
             owner.gw.numbers.add_sip([THEIRS], credential=owner.provider, name=name, **LINKS[owner.provider])
     with pytest.raises(ValidationError, match="number"):
         owner.gw.numbers.add_sip([], credential=owner.provider, **LINKS[owner.provider])
+    wish, refusal = CANNOT[owner.provider]
+    with pytest.raises((ValidationError, UnsupportedFeature), match=refusal):
+        owner.gw.numbers.add_sip([THEIRS], credential=owner.provider, **wish)
     assert owner.writes() == []
+    assert sip_links.list_sip_links(owner.gw.services.store) == []
     with pytest.raises(NotFound):
         owner.gw.numbers.get(THEIRS)

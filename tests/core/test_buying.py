@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from gateway import Gateway
-from gateway.errors import Conflict, InvalidNumber, ProviderUnavailable, RequestRefused, ValidationError
+from gateway.errors import (
+    Conflict,
+    InvalidNumber,
+    ProviderUnavailable,
+    RequestRefused,
+    UnsupportedFeature,
+    ValidationError,
+)
 from gateway.ids import new_id
 from gateway.models import NumberKind
 from gateway.store import Store, numbers, sip_links
@@ -121,6 +128,19 @@ def test_a_sip_link_is_made_its_password_sealed_and_mended(
     assert [*account.read()["sip"].values()] == [{"host": "sbc.example.net:5060", "password": "canary!"}]
     gw.numbers.assign(OURS, agent="a", inbound=True, outbound=True)
     assert "number" not in account.writes, "it is not the account's: there is nothing to point"
+
+
+def test_a_link_that_the_carrier_cannot_make_leaves_nothing(
+    gw: Gateway, store: Store, account: Account
+) -> None:
+    with pytest.raises(UnsupportedFeature, match="to that host"):
+        gw.numbers.add_sip([OURS], credential="twilio", carrier_host="cannot.example.net")
+    assert (sip_links.list_sip_links(store), gw.numbers.list(), account.writes) == ([], [], [])
+    gw.numbers.add_sip([OURS], credential="twilio", carrier_host="sbc.example.net")
+    with pytest.raises(UnsupportedFeature, match="to that host"):
+        gw.numbers.add_sip([OTHER], credential="twilio", carrier_host="cannot.example.net")
+    [kept] = sip_links.list_sip_links(store)
+    assert (kept.link.carrier_host, account.writes) == ("sbc.example.net", ["sip"])
 
 
 def test_a_sip_number_is_not_one_of_the_accounts_own(gw: Gateway, account: Account) -> None:
