@@ -158,22 +158,23 @@ _TRICKS: Final = (
         "\ud800",
         "\u202e",
     ),
-    *("http://evil.example/", "//evil.example/", ".json", "*", "{id}", "None", "", "Accounts", "Calls", "v2"),
+    *("http://evil.example/", "//evil.example/", ".json", "*", "{id}", "/None", "../Calls", "../../v2", "'"),
 )
 
 
 def hostile_id(rng: random.Random, good: str) -> str:
-    """Return an id that leads elsewhere if it can: around, inside or instead of a good one, or one that is near it."""
+    """Return an id that leads elsewhere if it can: around, inside or instead of a good one; now and then one like it."""
     trick = "".join(rng.choice(_TRICKS) for _ in range(rng.randint(1, 3)))
     at = rng.randrange(len(good) + 1)
+    if rng.random() < 0.02:
+        return good[:at] + rng.choice(string.printable) + good[at + 1 :]
     ways = (
         lambda: trick,
         lambda: trick + good,
         lambda: good + trick,
         lambda: good[:at] + trick + good[at:],
-        lambda: good[:at] + rng.choice(string.printable) + good[at + 1 :],
-        lambda: "".join(rng.choice(string.printable) for _ in range(rng.randint(0, 40))),
-        lambda: good * rng.choice((2, 10, 100)),
+        lambda: "".join(rng.choice(string.printable) for _ in range(rng.randint(4, 40))),
+        lambda: good * 100,
     )
     return rng.choice(ways)()
 
