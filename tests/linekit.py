@@ -32,9 +32,16 @@ from tests.storekit import put_agent, put_attempt, put_call
 PUBLIC = "https://gw.example.net"
 FORM = "application/x-www-form-urlencoded"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+
+
+def public_key_of(key: Ed25519PrivateKey) -> str:
+    """Return the key as Telnyx's portal shows it."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
 TELNYX = {
     "api_key": "KEY0123456789ABCDEF_madeup",
-    "public_key": base64.b64encode(KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode(),
+    "public_key": public_key_of(KEY),
     "connection_id": "1234567890",
 }
 SECRETS = {"plivo": PLIVO, "telnyx": TELNYX, "twilio": TWILIO}
@@ -44,26 +51,26 @@ Signed = tuple[bytes, list[tuple[str, str]]]
 _nonces = itertools.count(10**19)
 
 
-def sign_twilio(url: str, fields: Fields) -> Signed:
+def sign_twilio(url: str, fields: Fields, token: str = TWILIO["auth_token"]) -> Signed:
     from twilio.request_validator import RequestValidator
 
-    made = RequestValidator(TWILIO["auth_token"]).compute_signature(url, fields)
+    made = RequestValidator(token).compute_signature(url, fields)
     return urlencode(fields).encode(), [("Content-Type", FORM), ("X-Twilio-Signature", made)]
 
 
-def sign_plivo(url: str, fields: Fields) -> Signed:
+def sign_plivo(url: str, fields: Fields, token: str = PLIVO["auth_token"]) -> Signed:
     from plivo.utils import signature_v3
 
     nonce = str(next(_nonces))
     signed = signature_v3.construct_post_url(url, fields).decode()
-    made = signature_v3.get_signature_v3(PLIVO["auth_token"], signed, nonce).decode()
+    made = signature_v3.get_signature_v3(token, signed, nonce).decode()
     headers = [("X-Plivo-Signature-V3", made), ("X-Plivo-Signature-V3-Nonce", nonce)]
     return urlencode(fields).encode(), [("Content-Type", FORM), *headers]
 
 
-def sign_telnyx(url: str, fields: Fields) -> Signed:
+def sign_telnyx(url: str, fields: Fields, key: Ed25519PrivateKey = KEY) -> Signed:
     body, stamp = json.dumps(fields).encode(), str(int(time.time()))
-    made = base64.b64encode(KEY.sign(stamp.encode() + b"|" + body)).decode()
+    made = base64.b64encode(key.sign(stamp.encode() + b"|" + body)).decode()
     headers = [("telnyx-signature-ed25519", made), ("telnyx-timestamp", stamp)]
     return body, [("Content-Type", "application/json"), *headers]
 

@@ -163,7 +163,7 @@ _TRICKS: Final = (
 
 
 def hostile_id(rng: random.Random, good: str) -> str:
-    """Return an id that leads elsewhere if it can: around, inside or instead of a good one; now and then one like it."""
+    """Return an id that leads elsewhere if it can: around, inside or instead of a good one, or one like it."""
     trick = "".join(rng.choice(_TRICKS) for _ in range(rng.randint(1, 3)))
     at = rng.randrange(len(good) + 1)
     if rng.random() < 0.02:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway import Gateway
+from gateway.settings import load_settings
 from tests.pathproofs import send_hostile_ids
+from tests.tenantproofs import forge_elsewhere, open_scene, replay_elsewhere, show_every_number
 from tests.tlsproofs import BAD, shake_hands
 
 pytestmark = pytest.mark.proof
@@ -28,3 +31,25 @@ def test_a_hundred_thousand_ids_for_each_verb_lead_nowhere_else(provider: str) -
     print(dict(found.sent))
     assert found.strays == []
     assert set(found.tried.values()) == {100_000}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_ten_thousand_replays_have_no_effect_elsewhere(tmp_path: Path, provider: str) -> None:
+    with open_scene(tmp_path, provider, calls=50) as scene:
+        done = replay_elsewhere(scene, replays=10_000, seed=25)
+        forged = forge_elsewhere(scene, forgeries=10_000, seed=25)
+    print(dict(done.statuses), dict(forged.statuses))
+    assert (done.effects, forged.effects) == ([], [])
+    assert not [each for each in done.statuses if each.endswith(" 200") and not each.startswith("ours")]
+
+
+def test_no_foreign_number_is_shown_in_ten_thousand_pairs(tmp_path: Path) -> None:
+    settings = load_settings(
+        env={}, database_url=f"sqlite:///{tmp_path / 'gateway.db'}", public_url="https://a.dev"
+    )
+    with Gateway.open(settings, background=False) as gw:
+        shown = show_every_number(gw, workspaces=10, numbers=25)
+    print(shown.pairs, shown.dials, dict(shown.refused))
+    assert shown.foreign == []
+    assert shown.pairs == 10_000
+    assert shown.dials == 20 * 20 + 10 + 20
