@@ -75,7 +75,7 @@ def _accept_once(_: DialRequest) -> DialOutcome:
     return DialOutcome(result=DialResult.ACCEPTED, leg_id=f"CA{new_id()}")
 
 
-def _processes() -> Any:
+def fork_server() -> Any:
     """Processes of a server that has loaded everything once: no thread of ours is forked."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.apiproofs", "tests.deliverykills"])
@@ -84,7 +84,7 @@ def _processes() -> Any:
 
 def in_processes(target: Callable[..., None], count: int, *arguments: Any) -> list[Any]:
     """Run `target(*arguments, tell)` in processes that begin together; return what each told."""
-    context = _processes()
+    context = fork_server()
     pipes = [context.Pipe(duplex=False) for _ in range(count)]
     running = [context.Process(target=target, args=(*arguments, tell), daemon=True) for _, tell in pipes]
     for process in running:
@@ -110,7 +110,7 @@ class Races:
 
 def race_keys(url: str, secret: str, *, processes: int, threads: int, keys: int) -> Races:
     """R9: as many threads as said in each process send each key at the same moment."""
-    context = _processes()
+    context = fork_server()
     gate = context.Barrier(processes)
     told = in_processes(_race, processes, url, secret, threads, keys, gate)
     ids: dict[int, set[str]] = defaultdict(set)
@@ -149,7 +149,7 @@ def _race(url: str, secret: str, threads: int, keys: int, gate: Any, tell: Conne
 
 def spend_limit(url: str, secret: str, *, workers: int, rate: int) -> int:
     """R82: each worker asks as often as the limit allows all of them; return how many requests passed."""
-    context = _processes()
+    context = fork_server()
     passed: list[int] = in_processes(_spend, workers, url, secret, rate, context.Barrier(workers))
     return sum(passed)
 
@@ -167,7 +167,7 @@ def _spend(url: str, secret: str, rate: int, gate: Any, tell: Connection) -> Non
 def use_revoked_key(site: Site, url: str, *, workers: int, tries: int) -> list[tuple[int, int]]:
     """R81: workers use a key all the time; it is revoked; return each one's successes before and a second after."""
     key, secret = keys.create_key(site.gw.services, "leaked", [Scope.ADMIN])
-    context = _processes()
+    context = fork_server()
     ready, revoked = context.Barrier(workers + 1), context.Event()
 
     def revoke() -> None:

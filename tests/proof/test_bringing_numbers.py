@@ -9,12 +9,43 @@ import pytest
 from gateway import Gateway
 from gateway.settings import load_settings
 from tests.pathproofs import send_hostile_ids
+from tests.secretproofs import rekey_under_load, rotate_under_load, search_files, swap_rows
 from tests.tenantproofs import forge_elsewhere, open_scene, replay_elsewhere, show_every_number
 from tests.tlsproofs import BAD, shake_hands
 
 pytestmark = pytest.mark.proof
 
 PROVIDERS = ("plivo", "telnyx", "twilio")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_ten_thousand_webhooks_pass_while_a_secret_is_swapped(tmp_path: Path, provider: str) -> None:
+    found = rotate_under_load(tmp_path, provider, webhooks=10_000, workers=2)
+    print(found)
+    assert set(found.statuses) == {200}
+    assert found.statuses.total() >= 10_000
+    assert max(found.dead_after_s) <= 1.0
+    assert found.late == 0
+
+
+def test_ten_thousand_rows_are_sealed_anew_under_load_and_by_a_run_that_was_killed(tmp_path: Path) -> None:
+    found = rekey_under_load(tmp_path, rows=10_000, readers=2)
+    print(found)
+    assert (found.failures, found.failed) == ((), [])
+    assert found.resealed + found.unchanged == found.open_alone == 10_000
+    assert found.unchanged >= found.killed_at >= 4_000
+    assert min(found.read["webhook"], found.read["dial"]) > 100
+
+
+def test_a_thousand_swaps_of_two_rows_are_noticed(tmp_path: Path) -> None:
+    assert swap_rows(tmp_path, swaps=1000, seed=79) == (1000, 0)
+
+
+def test_no_file_holds_a_secret(tmp_path: Path) -> None:
+    searched = search_files(tmp_path)
+    print(searched)
+    assert searched.found == []
+    assert min(searched.controls["gateway.db-wal"], searched.controls["backup.db"]) >= 3
 
 
 def test_no_bad_certificate_is_accepted_in_fourteen_thousand_handshakes(tmp_path: Path) -> None:
