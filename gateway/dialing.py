@@ -184,8 +184,8 @@ def _write(
             created_at=now,
             updated_at=now,
         )
-        attempt = _new_attempt(call, 1, now)
-        request = _dial_request(services, credential, call, attempt, asked.extra, number.trunk_ref)
+        attempt = _new_attempt(call, 1, now, number.trunk_ref)
+        request = _dial_request(services, credential, call, attempt, asked.extra)
         provider.check_dial(request)
         quiet_at = now + timedelta(seconds=settings.join_timeout_s) + RING_SLACK
         calls.insert_call(tx, call, fingerprint=asked.fingerprint(), next_look_at=quiet_at)
@@ -223,7 +223,7 @@ def _choose_number(tx: Tx, asked: PlaceCall, agent: Agent, to: str) -> Number:
     return number
 
 
-def _new_attempt(call: Call, number: int, now: datetime) -> Attempt:
+def _new_attempt(call: Call, number: int, now: datetime, trunk_ref: str | None) -> Attempt:
     token = new_token()
     return Attempt(
         id=new_id(),
@@ -239,6 +239,7 @@ def _new_attempt(call: Call, number: int, now: datetime) -> Attempt:
         number=number,
         lease_until=now + LEASE,
         created_at=now,
+        trunk_ref=trunk_ref,
     )
 
 
@@ -248,7 +249,6 @@ def _dial_request(
     call: Call,
     attempt: Attempt,
     extra: Mapping[str, Any],
-    trunk_ref: str | None,
 ) -> DialRequest:
     settings = call.settings
     return DialRequest(
@@ -263,7 +263,7 @@ def _dial_request(
         await_greeting_end=settings.detects_machines and settings.on_voicemail is OnVoicemail.LEAVE_MESSAGE,
         record=bool(settings.recording_enabled),
         urls=services.urls.of_call(credential.key, attempt.token),
-        trunk_ref=trunk_ref,
+        trunk_ref=attempt.trunk_ref,
         extra=extra,
     )
 
@@ -327,12 +327,11 @@ def _write_again(services: Services, planned: _Planned, outcome: DialOutcome) ->
             tx, _closed(attempt, AttemptState.NOT_SENT, outcome, now), expected_version=attempt.version
         )
         note(tx, call, "dial not sent", now, detail=outcome.message)
-        following = _new_attempt(call, attempt.number + 1, now)
+        following = _new_attempt(call, attempt.number + 1, now, attempt.trunk_ref)
         attempts.insert_attempt(tx, following)
         note(tx, call, "dial requested", now, detail=f"attempt {following.number}")
     credential = services.credential(call.workspace_id, attempt.credential_id)
-    asked = planned.request
-    request = _dial_request(services, credential, call, following, asked.extra, asked.trunk_ref)
+    request = _dial_request(services, credential, call, following, planned.request.extra)
     return replace(planned, attempt=following, request=request)
 
 

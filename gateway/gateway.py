@@ -673,6 +673,10 @@ class Operations:
             workspace_id=workspace_id,
         )
 
+    def claim(self, operation_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Operation:
+        """Claim an operation that was left, for `perform`. Raises NotFound, Conflict."""
+        return operating.claim(self._services, operation_id, workspace_id)
+
     def perform(
         self, claimed: Operation, on_progress: operating.Progress = lambda operation: None
     ) -> Operation:
@@ -682,6 +686,14 @@ class Operations:
     def get(self, operation_id: str, *, workspace_id: str = DEFAULT_WORKSPACE) -> Operation:
         """Return an operation as it stands. Raises NotFound."""
         return operating.load_operation(self._services, operation_id, workspace_id)
+
+    def list(
+        self, *, also_ended: bool = False, limit: int = 100, workspace_id: str = DEFAULT_WORKSPACE
+    ) -> Sequence[Operation]:
+        """Return the operations that are not over, or all that are kept, the newest first. Raises ValidationError."""
+        return operating.list_operations(
+            self._services, also_ended=also_ended, limit=limit, workspace_id=workspace_id
+        )
 
     def results(
         self,

@@ -330,7 +330,10 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One dial request handed to a carrier. `token` is in every callback path of the call."""
+    """One dial request handed to a carrier. `token` is in every callback path of the call.
+
+    `trunk_ref`: the link to another SIP carrier that it goes by.
+    """
 
     id: str
     workspace_id: str
@@ -355,6 +358,7 @@ class Attempt:
     first_clean_look_at: datetime | None = None
     created_at: datetime
     settled_at: datetime | None = None
+    trunk_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

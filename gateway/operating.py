@@ -145,6 +145,25 @@ def _start(
     return new
 
 
+def claim(services: Services, operation_id: str, workspace_id: str = DEFAULT_WORKSPACE) -> Operation:
+    """Claim an operation that was left, so that `perform` goes on with it where it stands.
+
+    Raises:
+        NotFound; Conflict: it is over, or another process is at it.
+    """
+    found = load_operation(services, operation_id, workspace_id)
+    if found.state is not OperationState.PENDING:
+        raise Conflict(f"operation {found.id} is over ({found.state.value}): begin another one")
+    now = services.clock()
+    with services.store.transaction() as tx:
+        claimed = operations.claim_operation(tx, found.id, now=now, until=now + LEASE)
+    if claimed is None:
+        raise Conflict(
+            f"another process is at operation {found.id}, or was so less than {LEASE.seconds // 60} minutes ago: wait"
+        )
+    return claimed
+
+
 # -- doing it ------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +294,19 @@ _WORK: Final[Mapping[OperationKind, Callable[[Services, Operation], Iterator[_Pi
 def load_operation(services: Services, operation_id: str, workspace_id: str = DEFAULT_WORKSPACE) -> Operation:
     """Return an operation as it stands. Raises NotFound."""
     return operations.load_operation(services.store, operation_id, workspace_id=workspace_id)
+
+
+def list_operations(
+    services: Services,
+    *,
+    also_ended: bool = False,
+    limit: int = 100,
+    workspace_id: str = DEFAULT_WORKSPACE,
+) -> list[Operation]:
+    """Return the operations that are not over, or all that are kept, the newest first. Raises ValidationError."""
+    if not 1 <= limit <= 1000:
+        raise ValidationError("limit", "give 1 to 1000")
+    return operations.list_operations(services.store, workspace_id, also_ended=also_ended, limit=limit)
 
 
 def list_results(

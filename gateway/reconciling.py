@@ -24,7 +24,7 @@ from gateway.publishing import publish
 from gateway.receiving import next_look_in, time_left
 from gateway.services import Services, shown_context
 from gateway.status import CallFacts, EndCause, EndedBy, EndReport
-from gateway.store import Tx, actions, attempts, calls, events, steps, tombstones, webhooks
+from gateway.store import Tx, actions, attempts, calls, events, operations, steps, tombstones, webhooks
 from gateway.store.rows import UNSET, ActionKind, CostLook, Step, StepState
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ LAG: Final = timedelta(minutes=2)
 COST_LOOKS: Final = tuple(timedelta(seconds=s) for s in (600, 3600, 21_600, 86_400))
 SEEN_KEPT: Final = timedelta(hours=48)  # R22: at least 24 h
 TOMBSTONES_KEPT: Final = timedelta(days=30)  # R9: at least 7 days
+OPERATIONS_KEPT: Final = timedelta(days=30)  # once they have ended
 BATCH: Final = 50
 
 
@@ -86,6 +87,7 @@ def sweep(services: Services) -> Swept:
     with services.store.transaction() as tx:
         webhooks.purge_seen(tx, now - SEEN_KEPT)
         tombstones.purge_tombstones(tx, now - TOMBSTONES_KEPT)
+        operations.purge_operations(tx, now - OPERATIONS_KEPT)
     return Swept(
         expired_dials=expired,
         looked_for=looked,
@@ -142,6 +144,7 @@ def look_for(services: Services, attempt: Attempt) -> AttemptState:
         attempt_token=attempt.token,
         created_from=attempt.created_at - WINDOW,
         created_until=attempt.created_at + DIAL_DEADLINE + WINDOW,
+        trunk_ref=attempt.trunk_ref,
     )
     try:
         found = services.provider_of(credential).find_calls(query)

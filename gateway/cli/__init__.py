@@ -8,6 +8,7 @@
 | `screen` | tables, icons, the timeline |
 | `calls` `credentials` `numbers` `agents` | one group of commands each |
 | `running` `simulating` | `serve`, `demo`, `simulate` |
+| `supplying` `operations` | more of `numbers`: how they come in, long work that was left |
 | `upkeep` | `db upgrade`, `doctor` |
 
 Every command takes `--json`: exactly one JSON document on stdout (`calls tail` alone writes one a line, one an event).

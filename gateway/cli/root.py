@@ -17,6 +17,7 @@ from gateway.cli import (
     calls,
     credentials,
     keys,
+    operations,
     running,
     simulating,
     supplying,
@@ -135,6 +136,7 @@ app.command("simulate")(simulating.simulate)
 app.command("call")(calls.call)
 app.add_typer(calls.group, name="calls")
 app.add_typer(credentials.group, name="credentials")
+supplying.group.add_typer(operations.group, name="operations")
 app.add_typer(supplying.group, name="numbers")
 app.add_typer(agents.group, name="agents")
 app.add_typer(keys.group, name="keys")

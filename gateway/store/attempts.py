@@ -178,6 +178,7 @@ def _row(value: Attempt) -> dict[str, Any]:
         "first_clean_look_at": value.first_clean_look_at,
         "created_at": value.created_at,
         "settled_at": value.settled_at,
+        "trunk_ref": value.trunk_ref,
     }
 
 
@@ -206,4 +207,5 @@ def _attempt(row: Row[Any]) -> Attempt:
         first_clean_look_at=row.first_clean_look_at,
         created_at=row.created_at,
         settled_at=row.settled_at,
+        trunk_ref=row.trunk_ref,
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Boolean, Row, bindparam, delete, func, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.models import Operation, OperationKind, OperationResult, OperationState
@@ -61,6 +61,22 @@ _RESULTS: Final = (
     .order_by(_r.position)
     .limit(bindparam("at_most"))
 )
+_LISTED: Final = (
+    select(operation)
+    .where(
+        _o.workspace_id == bindparam("workspace_id"),
+        or_(bindparam("also_ended", type_=Boolean), _o.state == OperationState.PENDING.value),
+    )
+    .order_by(_o.created_at.desc(), _o.id.desc())
+    .limit(bindparam("at_most"))
+)
+_OLD: Final = (
+    select(_o.id)
+    .where(_o.finished_at < bindparam("before", type_=_o.finished_at.type))
+    .order_by(_o.finished_at)
+    .limit(bindparam("at_most"))
+)
+_PURGE: Final = delete(operation).where(_o.id.in_(_OLD))
 _SUBJECTS: Final = select(_r.subject).where(_r.operation_id == bindparam("operation_id"))
 
 
@@ -79,6 +95,19 @@ def load_operation(source: Reader, operation_id: str, *, workspace_id: str | Non
     if row is None or workspace_id not in (None, row.workspace_id):
         raise NotFound("operation", operation_id)
     return _operation(row)
+
+
+def list_operations(
+    source: Reader, workspace_id: str, *, also_ended: bool = False, limit: int = 100
+) -> list[Operation]:
+    """Return the workspace's operations that are not over, or all of them, the newest first."""
+    values = {"workspace_id": workspace_id, "also_ended": also_ended, "at_most": limit}
+    return [_operation(row) for row in source.rows(_LISTED, values)]
+
+
+def purge_operations(tx: Tx, before: datetime, *, limit: int = 20) -> int:
+    """Forget operations that ended before `before`, with their results; return how many, at most `limit`."""
+    return tx.write(_PURGE, {"before": before, "at_most": limit})
 
 
 def claim_operation(tx: Tx, operation_id: str, *, now: datetime, until: datetime) -> Operation | None:

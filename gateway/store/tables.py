@@ -277,6 +277,7 @@ attempt = Table(
     Column("first_clean_look_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
     Column("settled_at", UtcTime),
+    Column("trunk_ref", CleanText),  # the link to another SIP carrier that it was dialed by
     UniqueConstraint("call_id", "number"),
     _partial("uq_attempt_open", "credential_id", "from_number", "to_number", where=_IS_OPEN, unique=True),
     _partial("ix_attempt_lease", "lease_until", where=text("state = 'dialing'")),
@@ -538,6 +539,7 @@ operation = Table(
     Column("finished_at", UtcTime),
     Index("ix_operation_workspace", "workspace_id", "created_at", "id"),
     _partial("ix_operation_due", "due_at", "id", where=text("state = 'pending'")),
+    _partial("ix_operation_finished", "finished_at", where=text("finished_at IS NOT NULL")),
 )
 
 operation_result = Table(

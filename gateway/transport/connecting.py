@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gateway.transport.targets import Target
@@ -22,7 +24,16 @@ def system_resolver(host: str, port: int) -> Sequence[AddressInfo]:
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a context that verifies chain and name, for TLS 1.2 or newer; `ca_file` replaces the system's trust."""
+    """Return a context that verifies chain and name, for TLS 1.2 or newer; `ca_file` replaces the system's trust.
+
+    All who trust the same share one: it takes 0.5 MB and 15 ms, too much for each of thousands of accounts.
+    """
+    return _shared_context(ca_file, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache(maxsize=8)
+def _shared_context(ca_file: str | None, *system: str | None) -> ssl.SSLContext:
+    """Make the context; `system`: where OpenSSL looks for the system's trust."""
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -75,6 +75,21 @@ def store(database_url: str) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def bare_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A database without a schema, to be made as older versions made it."""
+    if request.param == "sqlite":
+        opened = Store.open(f"sqlite:///{tmp_path / 'gateway.db'}")
+    else:
+        server: Store = request.getfixturevalue("postgres_store")
+        with server._read.connect() as connection:  # autocommit, as CREATE DATABASE wants it
+            connection.exec_driver_sql("DROP DATABASE IF EXISTS upgraded WITH (FORCE)")
+            connection.exec_driver_sql("CREATE DATABASE upgraded")
+        opened = Store.open(server.url.set(database="upgraded").render_as_string(hide_password=False))
+    yield opened
+    opened.close()
+
+
 def empty(store: Store) -> None:
     from sqlalchemy import text
 

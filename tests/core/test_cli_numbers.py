@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from gateway import Gateway
+from gateway.settings import load_settings
 from providers.simulator import Account, Simulator
 from tests.clikit import Cli
 
@@ -179,3 +181,17 @@ def test_an_accounts_secrets_are_rotated_and_sealed_anew(cli: Cli, account: Acco
     assert (
         cli.ok("credentials", "remove", "twilio", "--release-numbers", "--json").document["removed"] is True
     )
+
+
+def test_an_import_that_was_left_is_shown_and_resumed(cli: Cli) -> None:
+    with Gateway.open(load_settings(env=cli.environment), background=False) as gateway:
+        left = gateway.operations.start_import("twilio")  # and its process dies before it begins
+    [listed] = cli.ok("numbers", "operations", "list", "--json").document["data"]
+    assert (listed["id"], listed["state"], listed["done"]) == (left.id, "pending", 0)
+    assert left.id in cli.ok("numbers", "operations", "list").out
+    done = cli.ok("numbers", "operations", "resume", left.id, "--json").document
+    assert (done["state"], {each["number"] for each in done["results"]}) == ("done", {OURS, OTHER})
+    assert cli.ok("numbers", "operations", "list", "--json").document["data"] == []
+    assert cli.ok("numbers", "operations", "list", "--all", "--json").document["data"][0]["state"] == "done"
+    assert "is over (done)" in cli.run("numbers", "operations", "resume", left.id).err
+    assert "no operation" in cli.run("numbers", "operations", "resume", "nobody").err

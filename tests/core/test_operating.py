@@ -9,7 +9,7 @@ import pytest
 from gateway import Gateway, operating
 from gateway.errors import Conflict, NotFound, ValidationError
 from gateway.models import OperationState
-from gateway.store import Store
+from gateway.store import Store, operations
 from tests.byockit import OTHER, OURS, THIRD, Account, open_byoc, secrets_of, stock
 from tests.wires import Clock
 
@@ -169,3 +169,43 @@ def test_an_operation_belongs_to_its_workspace(gw: Gateway, account: Account) ->
         gw.operations.results(started.id, workspace_id="b")
     with pytest.raises(NotFound):
         gw.operations.start_import("plivo", workspace_id="b")
+
+
+# -- what was left -------------------------------------------------------------------------------------------------
+
+
+def test_work_that_was_left_is_listed_and_gone_on_with(gw: Gateway, account: Account, clock: Clock) -> None:
+    account.add(OURS)
+    left = gw.operations.start_import("plivo", claim=True)  # and its process dies
+    assert [each.id for each in gw.operations.list()] == [left.id]
+    assert gw.operations.list(workspace_id="b") == []
+    with pytest.raises(Conflict, match="another process is at operation"):
+        gw.operations.claim(left.id)
+    with pytest.raises(NotFound):
+        gw.operations.claim(left.id, workspace_id="b")
+    clock.ahead(seconds=operating.LEASE.total_seconds() + 1)
+    assert gw.operations.perform(gw.operations.claim(left.id)).state is OperationState.DONE
+    assert gw.operations.list() == []
+    assert [each.id for each in gw.operations.list(also_ended=True)] == [left.id]
+    with pytest.raises(Conflict, match=r"is over \(done\)"):
+        gw.operations.claim(left.id)
+    with pytest.raises(ValidationError, match="1 to 1000"):
+        gw.operations.list(limit=0)
+
+
+def test_the_sweeper_forgets_work_that_ended_a_month_ago_and_nothing_else(
+    gw: Gateway, account: Account, clock: Clock
+) -> None:
+    account.add(OURS)
+    old = gw.operations.perform(gw.operations.start_import("plivo", claim=True))
+    left = gw.operations.start_import("plivo")
+    clock.ahead(days=29)
+    young = gw.operations.perform(gw.operations.start_import("plivo", claim=True))
+    gw.sweep()
+    assert gw.operations.results(old.id)
+    clock.ahead(days=30, seconds=5)
+    gw.sweep()
+    assert [each.id for each in gw.operations.list(also_ended=True)] == [young.id, left.id]
+    with pytest.raises(NotFound):
+        gw.operations.results(old.id)
+    assert operations.result_subjects(gw.services.store, old.id) == frozenset(), "its results went with it"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from gateway import Call, CallStatus, EndCause, EndedBy, Gateway, ProviderUnavailable, acting
 from gateway.background import Background
@@ -14,6 +15,7 @@ from gateway.models import Attempt, AttemptState
 from gateway.reconciling import LOOKS
 from gateway.status import CallFacts, EndReport
 from gateway.store import Store, actions, attempts, calls, tombstones
+from gateway.store.tables import number
 from tests.stubs import CALLEE, LEG, REFUSED, UNKNOWN, StubCarrier, stub_gateway
 from tests.wires import Clock
 
@@ -90,6 +92,23 @@ def test_the_query_names_both_numbers_the_token_and_the_window(
     assert (query.to, query.caller_id, query.attempt_token) == (CALLEE, call.from_number, attempt.token)
     assert query.created_from == attempt.created_at - 120 * SECOND
     assert query.created_until == attempt.created_at + 135 * SECOND
+
+
+def test_the_query_names_the_trunk_that_was_dialed_by_whatever_the_number_goes_by_now(
+    gw: Gateway, carrier: StubCarrier, clock: Clock
+) -> None:
+    def go_by(trunk_ref: str | None) -> None:
+        with gw.services.store.transaction() as tx:
+            tx.write(update(number).values(trunk_ref=trunk_ref))
+
+    asked: list[DialQuery] = []
+    carrier.on_find = lambda query: asked.append(query) or found()
+    go_by("BY1")
+    call = place_unknown(gw, carrier)
+    go_by(None)
+    clock.ahead(seconds=6)
+    gw.sweep()
+    assert [each.trunk_ref for each in (*carrier.dials, attempt_of(gw, call), *asked)] == ["BY1"] * 3
 
 
 def test_an_incomplete_look_is_no_proof(gw: Gateway, carrier: StubCarrier, clock: Clock) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +62,10 @@ def make_before(store: Store) -> None:
             connection.execute(text(ROW), {"id": name, "facts": json.dumps(facts), "at": at})
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        store = Store.open(f"sqlite:///{tmp_path / 'gateway.db'}")
-    else:
-        server: Store = request.getfixturevalue("postgres_store")
-        with server._read.connect() as connection:  # autocommit, as CREATE DATABASE wants it
-            connection.exec_driver_sql("DROP DATABASE IF EXISTS upgraded WITH (FORCE)")
-            connection.exec_driver_sql("CREATE DATABASE upgraded")
-        store = Store.open(server.url.set(database="upgraded").render_as_string(hide_password=False))
-    make_before(store)
-    yield store
-    store.close()
+@pytest.fixture
+def before(bare_store: Store) -> Store:
+    make_before(bare_store)
+    return bare_store
 
 
 def test_an_older_database_is_refused_until_it_is_upgraded_and_keeps_its_calls(before: Store) -> None:

@@ -23,6 +23,7 @@ def upgrade() -> None:
         "credential", sa.Column("application_is_ours", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
     op.add_column("credential", sa.Column("outbound_profile", sa.Text(), nullable=True))
+    op.add_column("attempt", sa.Column("trunk_ref", sa.Text(), nullable=True))
     op.add_column("number", sa.Column("kind", sa.Text(), server_default=sa.text("'owned'"), nullable=False))
     op.add_column("number", sa.Column("setup_state", sa.Text(), server_default=sa.text("'none'"), nullable=False))
     op.add_column("number", sa.Column("before", sa.Text(), nullable=True))
@@ -72,6 +73,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_operation_workspace", "operation", ["workspace_id", "created_at", "id"])
     partial_index("ix_operation_due", "operation", ["due_at", "id"], "state = 'pending'")
+    partial_index("ix_operation_finished", "operation", ["finished_at"], "finished_at IS NOT NULL")
     op.create_table(
         "operation_result",
         sa.Column("operation_id", sa.Text(), nullable=False),
