@@ -64,6 +64,7 @@ VERBS: Final[dict[str, Verb]] = {
     "operations.start_repair": lambda gw, it, me: gw.operations.start_repair(
         credential=it["credential"], **me
     ),
+    "operations.claim": lambda gw, it, me: gw.operations.claim(it["operation"], **me),
     "operations.get": lambda gw, it, me: gw.operations.get(it["operation"], **me),
     "operations.results": lambda gw, it, me: gw.operations.results(it["operation"], **me),
 }
