@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway import pointing
+from gateway import linking, pointing
 from gateway.byoc import TargetKind
 from gateway.errors import (
     ConfigurationError,
@@ -289,6 +289,8 @@ def release_number(
         change = _unassign(hold, None, None, configure=configure)
         if give_back:
             _give_back(hold)
+        if configure and number.sip_link_id is not None:
+            return replace(change, notes=(*change.notes, *linking.remove_number(hold)))
         with services.store.transaction() as tx:
             numbers.remove_number(tx, number.id)
     return change
@@ -311,11 +313,16 @@ def _give_back(hold: Hold) -> None:
 def release_all(
     services: Services, credential_id: str, workspace_id: str, *, configure: bool = True
 ) -> list[NumberChange]:
-    """Release every number of a credential that is assigned or points at us. Raises as `release_number`."""
+    """Release every number of a credential that is assigned or points at us, those of SIP links but for the links.
+
+    Raises as `release_number`.
+    """
     held = numbers.list_numbers(services.store, workspace_id, credential_id=credential_id)
     watched = {number.id for number in numbers.watched_numbers(services.store, workspace_id)}
     return [
-        release_number(services, each.id, configure=configure, workspace_id=workspace_id)
+        (release_number if each.sip_link_id is None else unassign_number)(
+            services, each.id, configure=configure, workspace_id=workspace_id
+        )
         for each in held
         if each.id in watched
     ]

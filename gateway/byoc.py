@@ -235,3 +235,24 @@ class SipTrunk:
     refs: Mapping[str, str]
     trunk_ref: str | None
     instructions: tuple[tuple[str, str], ...] = field(repr=False)
+
+
+class SipStays(StrEnum):
+    """What of an account stays when a number of a SIP link goes: each with all that follows it."""
+
+    LINK = "link"  # it has other numbers
+    OTHER_LINKS = "other_links"  # which share what is on the application
+    APPLICATION = "application"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipRemoval:
+    """Numbers of a link that go, and the link with them unless it `stays`. Else as in `SipRequest`."""
+
+    name: str
+    numbers: tuple[str, ...] = field(default=(), repr=False)
+    username: str | None = None
+    application_ref: str | None = None
+    refs: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    stays: SipStays = SipStays.NOTHING

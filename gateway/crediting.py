@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway import assigning, registry
+from gateway import assigning, linking, registry
 from gateway.errors import (
     ConfigurationError,
     Conflict,
@@ -337,12 +337,15 @@ def remove_credential(
     release_numbers: bool = False,
     configure: bool = True,
     workspace_id: str = DEFAULT_WORKSPACE,
-) -> None:
-    """Remove a credential and erase its secrets; the application that we made for it is deleted at the carrier.
+) -> tuple[str, ...]:
+    """Remove a credential and erase its secrets; what we made for it is deleted at the carrier.
 
     Args:
         release_numbers: unassign its numbers first and put them back at the carrier. configure: False: leave the
             carrier's side as it is.
+
+    Returns:
+        a sentence for each thing of its SIP links that stays at the carrier.
 
     Raises:
         NotFound; Conflict: its numbers are assigned or point at us, or a call is live. ProviderError: the carrier's
@@ -355,5 +358,7 @@ def remove_credential(
         credentials.check_removable(tx, credential.id, workspace_id=workspace_id)
     if configure:
         assigning.forget_application(services, credential.id, workspace_id)
+    left = linking.remove_links(services, credential.id, workspace_id, configure=configure)
     with services.store.transaction() as tx:
         credentials.remove_credential(tx, credential.id, workspace_id=workspace_id, at=services.clock())
+    return left

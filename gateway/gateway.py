@@ -347,9 +347,9 @@ class Credentials:
         release_numbers: bool = False,
         configure: bool = True,
         workspace_id: str = DEFAULT_WORKSPACE,
-    ) -> None:
-        """Remove an account; see `gateway.crediting.remove_credential`."""
-        crediting.remove_credential(
+    ) -> Sequence[str]:
+        """Remove an account, return what stays at the carrier; see `gateway.crediting.remove_credential`."""
+        return crediting.remove_credential(
             self._services,
             ident,
             release_numbers=release_numbers,

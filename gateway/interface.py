@@ -29,6 +29,7 @@ from gateway.byoc import (
     NumberOrder,
     NumberQuery,
     NumberSetup,
+    SipRemoval,
     SipRequest,
     SipTrunk,
     Target,
@@ -692,6 +693,17 @@ class Provider(ABC):
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
         """Say what of a link (`request.refs`) is not as it should be. Raises ProviderError."""
+        raise self._unsupported("SIP links")
+
+    def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
+        """Delete what `ensure_sip` made; what is gone is deleted. What was there before a link is left.
+
+        Returns:
+            a sentence for each thing that stays: what and where it is, and why.
+
+        Raises:
+            ProviderError: not known whether all of it is gone; asking again is safe.
+        """
         raise self._unsupported("SIP links")
 
     def _unsupported(self, what: str) -> UnsupportedFeature:

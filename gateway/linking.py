@@ -6,14 +6,15 @@ printed settings at their SIP carrier. Its password is sealed with the vault.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway import pointing
-from gateway.byoc import Difference, SipRequest, SipTrunk
-from gateway.errors import Conflict, UnsupportedFeature, ValidationError
+from gateway.byoc import Difference, SipRemoval, SipRequest, SipStays, SipTrunk
+from gateway.errors import Conflict, NotFound, ProviderUnavailable, UnsupportedFeature, ValidationError
 from gateway.ids import new_id
 from gateway.models import DEFAULT_WORKSPACE, Credential, Number, NumberKind, SipLink
 from gateway.numbers import parse_e164
@@ -21,6 +22,8 @@ from gateway.provisioning import find_credential, new_number
 from gateway.services import Services
 from gateway.store import Tx, numbers, sip_links
 from gateway.store.rows import SealedSipLink
+
+log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 
@@ -108,6 +111,104 @@ def mend_link(services: Services, number: Number) -> None:
     _ensure(services, account, sealed, tuple(each.e164 for each in _numbers_of(services, sealed.link)))
 
 
+# -- taking it away ------------------------------------------------------------------------------------------------
+
+
+def remove_number(hold: pointing.Hold) -> tuple[str, ...]:
+    """Forget a number of a link and delete what was made for it; with the link's last number, the link.
+
+    Returns:
+        a sentence for each thing that stays at the carrier.
+
+    Raises:
+        ProviderError: the number is still here; asking again is safe.
+    """
+    services, number = hold.services, hold.number
+    link_id = number.sip_link_id or ""
+    with pointing.leased(services, f"SIP link {link_id}", "the number's SIP link", hold.renew):
+        left = _release(hold, link_id)
+        with services.store.transaction() as tx:
+            numbers.remove_number(tx, number.id)
+            sip_links.remove_unused_link(tx, link_id)
+    return left
+
+
+def _release(hold: pointing.Hold, link_id: str) -> tuple[str, ...]:
+    services, number = hold.services, hold.number
+    try:
+        link = sip_links.load_sip_link(services.store, link_id).link
+    except NotFound:
+        return ()
+    stays = SipStays.APPLICATION
+    if any(each.link.id != link.id for each in _links_of(services, hold.credential.id)):
+        stays = SipStays.OTHER_LINKS
+    if any(each.id != number.id for each in _numbers_of(services, link)):
+        stays = SipStays.LINK
+    return _take_apart(services, hold.credential, link, (number.e164,), stays)
+
+
+def remove_links(
+    services: Services, credential_id: str, workspace_id: str, *, configure: bool = True
+) -> tuple[str, ...]:
+    """Delete what an account's links made at the carrier, before the account and its links are forgotten.
+
+    Args:
+        configure: False: delete nothing.
+
+    Returns:
+        a sentence for each thing that stays at the carrier. Raises ProviderError: asking again is safe.
+    """
+    links = [each.link for each in _links_of(services, credential_id)]
+    if not links:
+        return ()
+    account = services.credential(workspace_id, credential_id)
+    if not configure:
+        return tuple(
+            f"SIP link {link.name!r} stays at {account.provider} as it is: "
+            + (", ".join(f"{what} {ref}" for what, ref in link.refs.items()) or "it was not made whole")
+            for link in links
+        )
+    stays = SipStays.APPLICATION if account.application_ref else SipStays.NOTHING
+    left: list[str] = []
+    for link in links:
+        held = tuple(number.e164 for number in _numbers_of(services, link))
+        left += _take_apart(services, account, link, held, stays)
+    return tuple(dict.fromkeys(left))
+
+
+def _take_apart(
+    services: Services, account: Credential, link: SipLink, e164s: tuple[str, ...], stays: SipStays
+) -> tuple[str, ...]:
+    removal = SipRemoval(
+        name=_name_there(account, link),
+        numbers=e164s,
+        username=link.username,
+        application_ref=account.application_ref,
+        refs=link.refs,
+        stays=stays,
+    )
+    try:
+        left = services.provider_of(account).remove_sip(removal)
+    except ProviderUnavailable as error:
+        raise ProviderUnavailable(
+            f"it cannot be told whether all that SIP link {link.name!r} made is deleted ({error.message}): "
+            "ask again, which deletes the rest",
+            provider=account.provider,
+        ) from error
+    for each in left:
+        log.warning("left by SIP link %s of credential %s: %s", link.name, account.id, each)
+    return left
+
+
+def _links_of(services: Services, credential_id: str) -> list[SealedSipLink]:
+    return [
+        each for each in sip_links.list_sip_links(services.store) if each.link.credential_id == credential_id
+    ]
+
+
+# -- private ---------------------------------------------------------------------------------------------------------
+
+
 def _new_link(services: Services, account: Credential, name: str) -> SipLink:
     return SipLink(
         id=new_id(),
@@ -156,7 +257,7 @@ def _request(
     if sealed.sealed:
         opened = services.vault.open(sealed.sealed, workspace_id=link.workspace_id, row_id=link.id)
     return SipRequest(
-        name=f"gateway-{link.name}-{account.id[-12:]}",
+        name=_name_there(account, link),
         urls=services.urls.of_setup(account.key),
         numbers=e164s,
         carrier_host=link.carrier_host,
@@ -166,6 +267,11 @@ def _request(
         application_ref=pointing.application_ref_of(services, account),
         refs=link.refs,
     )
+
+
+def _name_there(account: Credential, link: SipLink) -> str:
+    """Return the name of what is made at the carrier."""
+    return f"gateway-{link.name}-{account.id[-12:]}"
 
 
 def _numbers_of(services: Services, link: SipLink) -> list[Number]:

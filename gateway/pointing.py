@@ -112,7 +112,7 @@ def holding(
     Raises:
         Conflict: another process changes the number, and is not through with it in 10 s.
     """
-    with _leased(services, lease_name(number.id), f"number {mask(number.e164)}", meanwhile) as owner:
+    with leased(services, lease_name(number.id), f"number {mask(number.e164)}", meanwhile) as owner:
         credential = services.credential(number.workspace_id, number.credential_id)
         yield Hold(
             services=services,
@@ -124,7 +124,8 @@ def holding(
 
 
 @contextmanager
-def _leased(services: Services, name: str, shown: str, meanwhile: Callable[[], object]) -> Iterator[str]:
+def leased(services: Services, name: str, shown: str, meanwhile: Callable[[], object]) -> Iterator[str]:
+    """Hold what has that name; yields the lease's owner. `shown` names it to a person. See `holding`."""
     owner = new_token()
     for attempt in range(_PAUSES + 1):
         meanwhile()
@@ -293,7 +294,7 @@ def ensure_application(hold: Held) -> CarrierApplication | None:
     if not hold.provider.capabilities.has_applications:
         return None
     name = f"application {hold.credential.id}"
-    with _leased(hold.services, name, f"the application of {hold.credential.name!r}", hold.renew):
+    with leased(hold.services, name, f"the application of {hold.credential.name!r}", hold.renew):
         hold.reload_credential()
         return _ensure_application(hold)
 
@@ -423,7 +424,7 @@ def leave_application(hold: Hold, found: CarrierNumber | None) -> str | None:
     if credentials.is_in_use(services.store, ident):
         return None
     try:
-        with _leased(services, f"application {ident}", "the application", hold.renew):
+        with leased(services, f"application {ident}", "the application", hold.renew):
             return _leave_application(hold, found)
     except LeaseLost:
         raise

@@ -31,7 +31,9 @@ from gateway.byoc import (
     NumberSetup,
     OrderState,
     Place,
+    SipRemoval,
     SipRequest,
+    SipStays,
     SipTrunk,
     Target,
     TargetKind,
@@ -308,6 +310,12 @@ class Account:
         return SipTrunk(
             refs={"trunk": "BY1"}, trunk_ref="BY1", instructions=(("send calls to", "sip.example.net"),)
         )
+
+    def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
+        if removal.stays is not SipStays.LINK:
+            with self._writing("remove sip") as found:
+                found["sip"].pop(removal.name, None)
+        return ()
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
         there = request.name in self.read()["sip"]

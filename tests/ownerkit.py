@@ -180,6 +180,43 @@ class Owner:
         entries = self.sim.writes(self.provider)
         return [str(each.data["operation"]) for each in entries if each.sequence > self.left_console]
 
+    def links(self) -> list[str]:
+        """What the console shows of links to other SIP carriers, by name; of a sub-domain, who may call it too."""
+        match self.provider:
+            case "twilio":
+                sip = f"{self._account}/SIP"
+                found = {
+                    name: self.console("GET", path)[name]
+                    for name, path in (
+                        ("byoc_trunks", "/v1/ByocTrunks"),
+                        ("connection_policies", "/v1/ConnectionPolicies"),
+                        ("domains", f"{sip}/Domains.json"),
+                        ("ip_access_control_lists", f"{sip}/IpAccessControlLists.json"),
+                        ("credential_lists", f"{sip}/CredentialLists.json"),
+                    )
+                }
+                return [f"{name} {each['friendly_name']}" for name, held in found.items() for each in held]
+            case "telnyx":
+                inbound = [each["inbound"] for each in self.sim.applications(self.account)]
+                return [
+                    f"{each['sip_subdomain']} {each['sip_subdomain_receive_settings']}"
+                    for each in inbound
+                    if each["sip_subdomain"]
+                ]
+            case _:
+                carriers = self.console("GET", f"{self._account}/IncomingCarrier/")["objects"]
+                logins = self.console("GET", f"{self._account}/SipAuth/Credential/")["objects"]
+                numbers = self.console("GET", f"{self._account}/Number/")["objects"]
+                return [
+                    *(f"carrier {each['name']}" for each in carriers),
+                    *(f"login {each['username']}" for each in logins),
+                    *(
+                        f"number {each['number']}"
+                        for each in numbers
+                        if each["carrier"].startswith("gateway-")
+                    ),
+                ]
+
     # -- at the gateway
 
     def bring(self, account: Account | None = None, **options: Any) -> Credential:

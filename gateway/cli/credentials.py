@@ -247,14 +247,17 @@ def remove(
     session = session_of(context)
     with session.gateway() as gateway:
         found = gateway.credentials.get(ident, workspace_id=session.workspace_id)
-        gateway.credentials.remove(
+        notes = gateway.credentials.remove(
             found.id,
             release_numbers=release_numbers,
             configure=configure,
             workspace_id=session.workspace_id,
         )
-    answer(
-        {"id": found.id, "name": found.name, "provider": found.provider, "removed": True},
-        as_json=as_json,
-        show=lambda: screen.say(f"✓ {found.name} removed, its secrets erased", style="green"),
-    )
+
+    def show() -> None:
+        screen.say(f"✓ {found.name} removed, its secrets erased", style="green")
+        for note in notes:
+            screen.say(note, style="yellow")
+
+    document = {"id": found.id, "name": found.name, "provider": found.provider, "removed": True}
+    answer({**document, "notes": list(notes)}, as_json=as_json, show=show)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, insert, select, update
 
 from gateway.errors import NotFound
 from gateway.models import SipLink
 from gateway.store.codec import read_json, write_json
 from gateway.store.engine import Reader, Tx
 from gateway.store.rows import SealedSipLink
-from gateway.store.tables import sip_link
+from gateway.store.tables import number, sip_link
 
 _c = sip_link.c
 _INSERT: Final = insert(sip_link)
@@ -24,6 +24,9 @@ _ALL: Final = select(sip_link).order_by(_c.id)
 _THIS: Final = update(sip_link).where(_c.id == bindparam("link_id"))
 _WRITTEN: Final = ("carrier_host", "carrier_ips", "username", "sealed", "refs", "trunk_ref")
 _SAVE: Final = _THIS.values({name: bindparam(f"new_{name}") for name in _WRITTEN})
+_REMOVE_UNUSED: Final = delete(sip_link).where(
+    _c.id == bindparam("link_id"), ~exists().where(number.c.sip_link_id == bindparam("link_id"))
+)
 _RESEAL: Final = _THIS.where(_c.sealed == bindparam("old_sealed")).values(sealed=bindparam("new_sealed"))
 
 
@@ -64,6 +67,11 @@ def list_sip_links(source: Reader) -> list[SealedSipLink]:
 def save_resealed_link(tx: Tx, link_id: str, *, old: str, new: str) -> bool:
     """Replace the sealed password where it is still `old`; return whether it was."""
     return bool(tx.write(_RESEAL, {"link_id": link_id, "old_sealed": old, "new_sealed": new}))
+
+
+def remove_unused_link(tx: Tx, link_id: str) -> None:
+    """Remove a link that no number is at any more; another one stays."""
+    tx.write(_REMOVE_UNUSED, {"link_id": link_id})
 
 
 def _written(link: SipLink, sealed: str) -> Mapping[str, Any]:

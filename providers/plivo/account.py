@@ -24,13 +24,15 @@ from gateway.byoc import (
     NumberQuery,
     NumberSetup,
     OrderState,
+    SipRemoval,
     SipRequest,
+    SipStays,
     SipTrunk,
     Target,
 )
 from gateway.errors import NotFound, ProviderError, ProviderUnavailable, RequestRefused, ValidationError
 from gateway.interface import AccountInfo, Provider
-from gateway.numbers import parse_e164
+from gateway.numbers import mask, parse_e164
 from providers.plivo import applications, calls, inventory, numbers, trunks
 from providers.plivo.calls import text_of
 from providers.plivo.client import translated
@@ -219,7 +221,7 @@ class PlivoAccount(Provider):
         ident = checked_id(trunks.application_of(request), "application")
         refs: dict[str, str] = {}
         if request.username is not None:
-            refs["sip_login"] = self._ensure_login(ident, request)
+            refs |= self._ensure_login(ident, request)
         if request.carrier_ips:
             refs["incoming_carrier"] = self._ensure_carrier(request)
         sip_uri = text_of(self._known("Application", ident) or {}, "sip_uri")
@@ -238,9 +240,62 @@ class PlivoAccount(Provider):
             found += trunks.carrier_differences(carrier, missing, request)
         return found
 
-    def _ensure_login(self, ident: str, request: SipRequest) -> str:
+    def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
+        """Delete the carrier's numbers, with the last of them the carrier, and with the application the login."""
+        left: tuple[str, ...] = ()
+        carrier = self._carrier_of(removal) if "incoming_carrier" in removal.refs else None
+        if carrier is not None:
+            left = tuple(filter(None, (self._remove_brought(each, carrier) for each in removal.numbers)))
+        if removal.stays is SipStays.LINK:
+            return left
+        return (*left, *self._remove_carrier(carrier), *self._remove_login(removal))
+
+    def _remove_brought(self, number: str, carrier: Mapping[str, Any]) -> str:
+        """Delete a number of the incoming carrier. Return why it stays, else "": another one is the account's own."""
+        digits = checked_digits(number.removeprefix("+"))
+        held = self._known("Number", digits)
+        if held is None:
+            return ""
+        if text_of(held, "carrier") != text_of(carrier, "name"):
+            return f"number {mask(number)} stays at Plivo: it is not the incoming carrier's"
+        self._delete("Number", digits)
+        return ""
+
+    def _remove_carrier(self, carrier: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Delete the incoming carrier, unless it has numbers that somebody else gave it: they might go with it."""
+        if carrier is None:
+            return ()
+        ident, name = checked_id(text_of(carrier, "carrier_id"), "carrier_id"), text_of(carrier, "name")
+        others = sum(text_of(item, "carrier") == name for item in self._listed(("Number",), {}, "objects"))
+        if others:
+            return (
+                f"the incoming carrier {name} ({ident}) stays at Plivo: it has {others} numbers besides; delete it in "
+                "the console when nothing needs them",
+            )
+        self._delete("IncomingCarrier", ident)
+        return ()
+
+    def _remove_login(self, removal: SipRemoval) -> tuple[str, ...]:
+        """Delete a login that we made once no application asks for it: without one, it takes anybody's calls."""
+        uuid = removal.refs.get("sip_login")
+        if uuid is None or self._known("SipAuth", "Credential", checked_id(uuid, "credential_uuid")) is None:
+            return ()
+        if removal.stays is SipStays.NOTHING and removal.refs.get("made_login") == uuid:
+            self._delete("SipAuth", "Credential", uuid)
+            return ()
+        if removal.stays is SipStays.NOTHING:
+            why = "it was there before the link"
+        else:
+            why = f"the application {removal.application_ref} asks for it, and would take anybody's calls without"
+        return (
+            f"the SIP login {removal.username} ({uuid}) stays at Plivo: {why}; delete it in the console, Voice, when "
+            "nothing needs it",
+        )
+
+    def _ensure_login(self, ident: str, request: SipRequest) -> dict[str, str]:
         """Make the login and let the application ask for it; a password cannot be read back, so it is written again."""
-        uuid = self._login_of(request)
+        uuid, made_before = self._login_of(request), request.refs.get("made_login")
+        is_ours = uuid is None or uuid == made_before
         if uuid is None:
             made = self._ask(
                 "POST", "SipAuth", "Credential", username=request.username, password=request.password
@@ -250,7 +305,7 @@ class PlivoAccount(Provider):
             self._ask("POST", "SipAuth", "Credential", uuid, password=request.password)
         if trunks.login_differences(self.fetch_application(ident).settings, uuid, request):
             self._ask("POST", "Application", ident, sip_auth_type=trunks.BY_LOGIN, credential_uuid=uuid)
-        return uuid
+        return {"sip_login": uuid} | ({"made_login": uuid} if is_ours else {})
 
     def _login_of(self, request: SipRequest) -> str | None:
         for item in self._listed(("SipAuth", "Credential"), {}, "objects"):
@@ -270,7 +325,7 @@ class PlivoAccount(Provider):
             self._ask("POST", "Number", **numbered)
         return ident
 
-    def _carrier_of(self, request: SipRequest) -> dict[str, Any] | None:
+    def _carrier_of(self, request: SipRequest | SipRemoval) -> dict[str, Any] | None:
         """Return the incoming carrier that `request.refs` names, else the one with our name."""
         known = list(self._listed(("IncomingCarrier",), {}, "objects"))
         ref = request.refs.get("incoming_carrier")

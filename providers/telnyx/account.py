@@ -24,7 +24,9 @@ from gateway.byoc import (
     NumberQuery,
     NumberSetup,
     OrderState,
+    SipRemoval,
     SipRequest,
+    SipStays,
     SipTrunk,
     Target,
 )
@@ -264,15 +266,33 @@ class TelnyxAccount(Provider):
         application = self.fetch_application(trunks.application_of(request))
         inbound = trunks.inbound_settings(application, request)
         if inbound != applications.whole(application.settings.get("inbound")):
-            params = applications.restore_params({**application.settings, "inbound": inbound})
-            resource = self._client().call_control_applications
-            self._ask(lambda: resource.with_raw_response.update(application.ref, **params))
-            application = self.fetch_application(application.ref)
+            application = self._write_inbound(application, inbound)
         return trunks.read_link(application, request)
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
         """Read the application's inbound settings and compare."""
         return trunks.differences(self.fetch_application(trunks.application_of(request)), request)
+
+    def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
+        """Close the sub-domain, which is the application's: it goes with it, and stays while other links need it."""
+        if removal.stays is not SipStays.APPLICATION or removal.application_ref is None:
+            return ()
+        try:
+            application = self.fetch_application(removal.application_ref)
+        except NotFound:
+            return ()
+        closed = trunks.closed_settings(application, removal)
+        if closed is not None:
+            application = self._write_inbound(application, closed)
+        return trunks.what_stays(application, removal)
+
+    def _write_inbound(
+        self, application: CarrierApplication, inbound: Mapping[str, Any]
+    ) -> CarrierApplication:
+        params = applications.restore_params({**application.settings, "inbound": inbound})
+        resource = self._client().call_control_applications
+        self._ask(lambda: resource.with_raw_response.update(application.ref, **params))
+        return self.fetch_application(application.ref)
 
     # -- private ------------------------------------------------------------------------------------------------------
 

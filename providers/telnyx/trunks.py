@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.adapting import check_link, differing
-from gateway.byoc import CarrierApplication, Difference, Place, SipRequest, SipTrunk
+from gateway.byoc import CarrierApplication, Difference, Place, SipRemoval, SipRequest, SipTrunk
 from gateway.errors import UnsupportedFeature, ValidationError
 from providers.telnyx.applications import whole
 from providers.telnyx.calls import NAME
 
 _ANYONE: Final = "from_anyone"
+_CLOSED: Final = "only_my_connections"
 
 
 def check_request(request: SipRequest) -> None:
@@ -71,6 +72,32 @@ def differences(application: CarrierApplication, request: SipRequest) -> tuple[D
         "sip_subdomain_receive_settings": _ANYONE,
     }
     return differing(Place.LINK, wanted, inbound)
+
+
+def closed_settings(application: CarrierApplication, removal: SipRemoval) -> dict[str, Any] | None:
+    """Return the application's `inbound` with our sub-domain closed; None: there is none, or not ours, or it is."""
+    inbound = whole(application.settings.get("inbound"))
+    is_open = inbound.get("sip_subdomain_receive_settings") != _CLOSED
+    is_ours = inbound.get("sip_subdomain") == removal.name.lower()
+    return {**inbound, "sip_subdomain_receive_settings": _CLOSED} if is_ours and is_open else None
+
+
+def what_stays(application: CarrierApplication, removal: SipRemoval) -> tuple[str, ...]:
+    """Say what a link leaves on an application that stays: Telnyx documents no way to take a sub-domain away."""
+    inbound = whole(application.settings.get("inbound"))
+    subdomain = inbound.get("sip_subdomain")
+    if not subdomain:
+        return ()
+    is_closed = inbound.get("sip_subdomain_receive_settings") == _CLOSED
+    state = (
+        "closed to other carriers"
+        if is_closed
+        else "and still takes calls from anyone, as it is not this link's"
+    )
+    return (
+        f"the SIP sub-domain {subdomain}.sip.telnyx.com stays at Telnyx on the application {application.name} "
+        f"({application.ref}), {state}: clear it in the portal, Voice, Programmable Voice",
+    )
 
 
 def read_link(application: CarrierApplication, request: SipRequest) -> SipTrunk:

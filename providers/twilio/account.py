@@ -25,7 +25,9 @@ from gateway.byoc import (
     NumberQuery,
     NumberSetup,
     OrderState,
+    SipRemoval,
     SipRequest,
+    SipStays,
     SipTrunk,
     Target,
 )
@@ -290,3 +292,23 @@ class TwilioAccount(Provider):
         """Read all of it and compare."""
         with translated():
             return trunks.check(self._client(), request)
+
+    def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
+        """Delete the domain, then what it leads to and its access lists."""
+        if removal.stays is SipStays.LINK:
+            return ()
+        with translated():
+            found = list(trunks.pieces(self._client(), removal))
+        told = ((what, self._refused_delete(piece)) for what, piece in found)
+        return tuple(f"{what} stays at Twilio: {why}" for what, why in told if why)
+
+    def _refused_delete(self, piece: Any | None) -> str:
+        """Delete; what is gone is deleted. Return why it stays, else "". Raises ProviderError."""
+        if piece is None:
+            return "it was given another trunk since"
+        try:
+            with translated():
+                piece.delete()
+        except RequestRefused as refused:
+            return "" if refused.http_status == 404 else f"{refused.message}: delete it in the console"
+        return ""

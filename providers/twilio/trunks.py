@@ -10,11 +10,11 @@ Each step finds by its name what the step before a crash made. The client is the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gateway.adapting import check_link, differing
-from gateway.byoc import Difference, Place, SipRequest, SipTrunk
+from gateway.byoc import Difference, Place, SipRemoval, SipRequest, SipTrunk
 from gateway.errors import ValidationError
 from providers.twilio.calls import with_retries
 
@@ -82,6 +82,27 @@ def check(client: Any, request: SipRequest) -> tuple[Difference, ...]:
     return tuple(found)
 
 
+def pieces(client: Any, removal: SipRemoval) -> Iterator[tuple[str, Any | None]]:
+    """Yield what stands of a link in the order of its deletion: its name for a person, and what is to be deleted.
+
+    A domain that somebody gave another trunk is theirs now, with its access lists: None. Raises what the client raises.
+    """
+    voice, sip, trunk = client.voice.v1, client.sip, removal.refs.get("byoc_trunk")
+    domain = _domain(client, removal)
+    is_theirs = domain is not None and bool(trunk) and domain.byoc_trunk_sid not in (None, "", trunk)
+    if domain is not None:
+        yield f"SIP domain {domain.domain_name}", None if is_theirs else sip.domains(domain.sid)
+    for what, ref, resource, is_kept in (
+        ("BYOC trunk", "byoc_trunk", voice.byoc_trunks, False),
+        ("connection policy", "connection_policy", voice.connection_policies, False),
+        ("IP access control list", "ip_acl", sip.ip_access_control_lists, is_theirs),
+        ("credential list", "credential_list", sip.credential_lists, is_theirs),
+    ):
+        found = _named(resource, removal, ref)
+        if found is not None:
+            yield f"{what} {found.friendly_name} ({found.sid})", None if is_kept else resource(found.sid)
+
+
 def trunk_params(request: SipRequest, policy_sid: str | None) -> dict[str, str]:
     """Return the trunk's settings besides its name, which are also the library's arguments."""
     urls = request.urls
@@ -96,7 +117,7 @@ def trunk_params(request: SipRequest, policy_sid: str | None) -> dict[str, str]:
     return params | ({"connection_policy_sid": policy_sid} if policy_sid else {})
 
 
-def domain_name(request: SipRequest) -> str:
+def domain_name(request: SipRequest | SipRemoval) -> str:
     """Return the SIP domain that the carrier sends its calls to; it must be free in all of Twilio."""
     return f"{request.name.lower()}.sip.twilio.com"
 
@@ -211,14 +232,14 @@ def _missing_logins(client: Any, request: SipRequest, domain_sid: str) -> Iterab
         yield from _one("user name", request.username, request.username if is_known else "")
 
 
-def _named(resource: Any, request: SipRequest, ref: str) -> Any | None:
+def _named(resource: Any, request: SipRequest | SipRemoval, ref: str) -> Any | None:
     """Return the object that `request.refs` names, else the one with our name."""
     known, sid = _all(resource), request.refs.get(ref)
     by_ref = next((each for each in known if sid and each.sid == sid), None)
     return by_ref or next((each for each in known if each.friendly_name == request.name), None)
 
 
-def _domain(client: Any, request: SipRequest) -> Any | None:
+def _domain(client: Any, request: SipRequest | SipRemoval) -> Any | None:
     name = domain_name(request)
     return next((each for each in _all(client.sip.domains) if each.domain_name == name), None)
 

@@ -79,8 +79,9 @@ def test_an_account_goes_with_its_caller_ids_and_sip_links(owner: Owner) -> None
     owner.gw.numbers.assign("+12125550199", agent="echo", outbound=True)
     owner.gw.numbers.assign("+12125550150", agent="echo", inbound=True)
     owner.gw.numbers.assign(OURS, agent="echo", inbound=True)
-    owner.gw.credentials.remove(owner.provider, release_numbers=True)
+    assert owner.gw.credentials.remove(owner.provider, release_numbers=True) == ()
     assert owner.stands() == before
+    assert owner.links() == [], "what the link made is deleted"
     assert owner.gw.credentials.list() == []
     assert owner.gw.numbers.list() == []
     assert owner.gw.numbers.assignments() == []

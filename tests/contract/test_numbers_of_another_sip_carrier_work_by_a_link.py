@@ -7,14 +7,15 @@ from typing import Any, Final
 import pytest
 
 from gateway import CallStatus
-from gateway.errors import NotFound, UnsupportedFeature, ValidationError
+from gateway.errors import NotFound, ProviderUnavailable, UnsupportedFeature, ValidationError
 from gateway.models import NumberKind
 from gateway.store import sip_links
-from providers.simulator import Answer, Caller
-from tests.bench import CALLEE, CALLER
+from providers.simulator import Answer, Caller, Fault
+from tests.bench import CALLEE, CALLER, OURS
 from tests.ownerkit import Owner
 
 THEIRS: Final = "+12125550150"
+ALSO_THEIRS: Final = "+12125550151"
 LINKS: Final[dict[str, dict[str, Any]]] = {
     "twilio": {
         "carrier_host": "sbc.example.net:5060",
@@ -119,3 +120,96 @@ def test_what_cannot_be_a_link_is_refused_before_anything_is_made(owner: Owner) 
     assert sip_links.list_sip_links(owner.gw.services.store) == []
     with pytest.raises(NotFound):
         owner.gw.numbers.get(THEIRS)
+
+
+# -- taking it away
+
+EVERY_WISH: Final[dict[str, dict[str, Any]]] = LINKS | {
+    "plivo": {"carrier_ips": ["203.0.113.10"], "username": "acmegw", "password": "Correct4horse"}
+}
+
+
+def test_a_link_goes_with_its_last_number_and_what_stays_is_told(owner: Owner) -> None:
+    owner.bring()
+    owner.gw.numbers.assign(OURS, agent="echo", outbound=True)  # the application stays
+    owner.gw.numbers.add_sip([THEIRS, ALSO_THEIRS], credential=owner.provider, **EVERY_WISH[owner.provider])
+    made = owner.links()
+    assert owner.gw.numbers.release(ALSO_THEIRS).notes == ()
+    left = [each for each in made if each != f"number {ALSO_THEIRS[1:]}"]
+    assert owner.links() == left, "the link has another number"
+    assert owner.gw.numbers.check(THEIRS).is_fine
+    notes = owner.gw.numbers.release(THEIRS).notes
+    match owner.provider:
+        case "twilio":
+            assert (owner.links(), notes) == ([], ())
+        case "telnyx":
+            [subdomain] = made
+            assert owner.links() == [subdomain.replace("from_anyone", "only_my_connections")]
+            assert f"{subdomain.split()[0]}.sip.telnyx.com stays at Telnyx" in notes[0]
+            assert owner.ref_of_ours() in notes[0]
+            assert "closed to other carriers" in notes[0]
+        case _:
+            assert owner.links() == ["login acmegw"]
+            assert "login acmegw" in notes[0]
+            assert f"application {owner.ref_of_ours()} asks for it" in notes[0]
+    assert sip_links.list_sip_links(owner.gw.services.store) == []
+    assert [each.kind for each in owner.gw.numbers.list() if each.e164 == THEIRS] == []
+
+
+def test_a_link_goes_with_its_account(owner: Owner) -> None:
+    owner.bring()
+    owner.gw.numbers.add_sip([THEIRS], credential=owner.provider, **EVERY_WISH[owner.provider])
+    assert owner.gw.credentials.remove(owner.provider) == ()
+    assert owner.links() == []
+
+
+def test_a_link_that_is_left_as_it_is_is_named(owner: Owner) -> None:
+    owner.bring()
+    added = link(owner)
+    made = owner.links()
+    [note] = owner.gw.credentials.remove(owner.provider, configure=False)
+    assert owner.links() == made
+    assert "SIP link 'acme' stays" in note
+    assert all(ref in note for ref in added.link.refs.values())
+
+
+def test_a_link_whose_deletion_is_lost_is_deleted_by_asking_again(owner: Owner) -> None:
+    if owner.provider == "telnyx":  # one write, to the application
+        pytest.skip("its link is no thing of its own")
+    owner.bring()
+    link(owner)
+    owner.sim.faults.api(owner.provider, "trunks", Fault.SERVER_ERROR_AFTER, times=1)
+    with pytest.raises(ProviderUnavailable):
+        owner.gw.numbers.release(THEIRS)
+    assert owner.gw.numbers.get(THEIRS).kind is NumberKind.SIP
+    assert owner.gw.numbers.release(THEIRS).notes == ()
+    assert owner.links() == []
+
+
+def test_what_somebody_else_uses_by_now_is_left(owner: Owner) -> None:
+    if owner.provider == "telnyx":
+        pytest.skip("a sub-domain is used by nobody else")
+    owner.bring()
+    added = link(owner)
+    if owner.provider == "twilio":
+        trunk = owner.console("POST", "/v1/ByocTrunks", FriendlyName="PBX")["sid"]
+        account = f"/2010-04-01/Accounts/{owner.account.account_ref}"
+        path = f"{account}/SIP/Domains/{added.link.refs['sip_domain']}.json"
+        owner.console("POST", path, ByocTrunkSid=trunk)
+    else:
+        path = f"/v1/Account/{owner.account.account_ref}/Number/"
+        carrier = added.link.refs["incoming_carrier"]
+        owner.console("POST", path, numbers=ALSO_THEIRS[1:], carrier=carrier, region="US")
+    notes = owner.gw.numbers.release(THEIRS).notes
+    if owner.provider == "twilio":
+        assert {each.split()[0] for each in owner.links()} == {
+            "byoc_trunks",
+            "domains",
+            "ip_access_control_lists",
+            "credential_lists",
+        }
+        assert all("it was given another trunk since" in note for note in notes)
+        assert len(notes) == 3
+    else:
+        assert "has 1 numbers besides" in notes[0]
+        assert f"number {ALSO_THEIRS[1:]}" in owner.links()

@@ -45,7 +45,7 @@ def test_a_login_is_made_and_the_application_asks_for_it() -> None:
     ]
     assert transport.json(1) == {"username": "acmegw", "password": "Correct4horse"}
     assert transport.json(3) == {"sip_auth_type": "credential", "credential_uuid": LOGIN}
-    assert (trunk.refs, trunk.trunk_ref) == ({"sip_login": LOGIN}, None)
+    assert (trunk.refs, trunk.trunk_ref) == ({"sip_login": LOGIN, "made_login": LOGIN}, None)
     assert trunk.instructions[0] == ("Send calls to", f"sip:{APP}@app.plivo.com")
     assert "Correct4horse" not in str(trunk.instructions)
 
