@@ -30,7 +30,7 @@ from gateway.settings import load_settings
 from gateway.store import codec
 from gateway.web import create_app
 from gateway.web.api import PREFIX
-from tests.api.support import NEW_CALL, NO_ID, OTHERS, Site, StubCarrier
+from tests.api.support import NEW_CALL, NO_ID, OTHERS, SECRETS, Site, StubCarrier
 
 PATIENCE_S = 600.0
 STILL = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -214,6 +214,8 @@ class Tenant:
     calls: list[str]
     agents: list[str]
     endpoints: list[str]
+    credentials: list[str]
+    numbers: list[str]
 
 
 CALL_ROUTES = (
@@ -232,6 +234,20 @@ ENDPOINT_ROUTES = (
     ("POST", "/webhook-endpoints/{}/rotate", {}),
     ("DELETE", "/webhook-endpoints/{}", None),
 )
+CREDENTIAL_ROUTES = (
+    ("GET", "/telephony/credentials/{}", None),
+    ("DELETE", "/telephony/credentials/{}", None),
+    ("POST", "/telephony/credentials/{}/check", None),
+    ("POST", "/telephony/credentials/{}/import", {}),
+)
+NUMBER_ROUTES = (
+    ("GET", "/telephony/numbers/{}", None),
+    ("DELETE", "/telephony/numbers/{}", None),
+    ("POST", "/telephony/numbers/{}/assign", {"agent_id": "desk", "inbound": True}),
+    ("POST", "/telephony/numbers/{}/unassign", {}),
+    ("POST", "/telephony/numbers/{}/check", None),
+    ("POST", "/telephony/numbers/{}/repair", {}),
+)
 AGENT = {"connect": {"kind": "stream", "url": "wss://agents.example.com/media"}}
 
 
@@ -242,15 +258,19 @@ def walk_two_tenants(site: Site, *, steps: int, seed: int) -> Counter[str]:
     """
     rng = random.Random(seed)
     tenants = [
-        Tenant(workspace, asker(site, workspace_id=workspace), [], [], [])
+        Tenant(workspace, asker(site, workspace_id=workspace), [], [], [], [], [])
         for workspace in (DEFAULT_WORKSPACE, OTHERS)
     ]
     for each in tenants:  # what the site came with
         each.agents += [agent.id for agent in site.gw.agents.list(workspace_id=each.workspace_id)]
+        each.credentials += [held.id for held in site.gw.credentials.list(workspace_id=each.workspace_id)]
+        each.numbers += [held.id for held in site.gw.numbers.list(workspace_id=each.workspace_id)]
     done: Counter[str] = Counter()
     for step in range(steps):
         me, other = rng.sample(tenants, 2)
-        action = rng.choice(("make", "call", "call", "endpoint", "agent", "list", "bulk"))
+        action = rng.choice(
+            ("make", "call", "call", "endpoint", "agent", "credential", "number", "list", "bulk")
+        )
         _STEPS[action](site, rng, step, me, other, done)
     return done
 
@@ -269,6 +289,15 @@ def _make(site: Site, rng: random.Random, step: int, me: Tenant, other: Tenant, 
             Agent(id=ident, connect=Stream("wss://agents.example.com/media"), workspace_id=me.workspace_id)
         )
         me.agents.append(ident)
+    if len(me.numbers) < 5:
+        account = site.gw.credentials.add(
+            "twilio", check=False, name=f"account-{step}", workspace_id=me.workspace_id, **SECRETS
+        )
+        me.credentials.append(account.id)
+        number = site.gw.numbers.add(
+            f"+1415{2_000_000 + step}", credential=account.id, workspace_id=me.workspace_id
+        )
+        me.numbers.append(number.id)
     done["made"] += 1
 
 
@@ -277,8 +306,9 @@ def _one_of(routes: Sequence[tuple[str, str, Any]], held: str) -> Callable[..., 
         method, path, body = rng.choice(routes)
         said = {} if body is None else {"json": body}
         mine, theirs = getattr(me, held), getattr(other, held)
+        asks_carrier = path.startswith("/telephony") and method != "GET"  # there is none behind one's own
         whose = rng.choice(("mine", "theirs"))
-        if whose == "mine" and mine:
+        if whose == "mine" and mine and not asks_carrier:
             ident = rng.choice(mine)
             answer = me.ask(method, path.format(ident), **said)
             _check_own(answer, method, path, ident)
@@ -313,7 +343,12 @@ def _list(site: Site, rng: random.Random, step: int, me: Tenant, other: Tenant, 
     assert {each["id"] for each in answer["data"]} == set(me.calls)
     assert answer["pagination"]["total"] == len(me.calls)
     assert {each["id"] for each in me.ask("GET", "/agents").json["data"]} == set(me.agents)
-    assert {each["id"] for each in me.ask("GET", "/webhook-endpoints").json["data"]} == set(me.endpoints)
+    for path, held in (
+        ("/webhook-endpoints", me.endpoints),
+        ("/telephony/credentials", me.credentials),
+        ("/telephony/numbers", me.numbers),
+    ):
+        assert {each["id"] for each in me.ask("GET", path).json["data"]} == set(held), path
     done["lists"] += 1
 
 
@@ -339,6 +374,8 @@ _STEPS: dict[str, Callable[..., None]] = {
     "call": _one_of(CALL_ROUTES, "calls"),
     "endpoint": _one_of(ENDPOINT_ROUTES, "endpoints"),
     "agent": _one_of((("GET", "/agents/{}", None), ("DELETE", "/agents/{}", None)), "agents"),
+    "credential": _one_of(CREDENTIAL_ROUTES, "credentials"),
+    "number": _one_of(NUMBER_ROUTES, "numbers"),
     "list": _list,
     "bulk": _bulk,
 }
@@ -547,6 +584,8 @@ LEAKS = ("SELECT", "key_hash", "/etc/", "Traceback", 'File "', "sqlite", "sqlalc
 ROUTES = (
     *CALL_ROUTES,
     *ENDPOINT_ROUTES,
+    *CREDENTIAL_ROUTES,
+    *NUMBER_ROUTES,
     ("GET", "/calls", None),
     ("POST", "/calls", NEW_CALL),
     ("POST", "/calls/bulk-delete", {"ids": [NO_ID]}),

@@ -47,6 +47,7 @@ def test_two_tenants_meet_nothing_of_each_other(site: Site) -> None:
     done = walk_two_tenants(site, steps=1500, seed=1)
     assert min(done.values()) > 50
     assert done["calls theirs"] > 100
+    assert min(done["credentials theirs"], done["numbers theirs"]) > 50
 
 
 def test_no_hostile_word_in_a_filter_is_an_error_of_ours(site: Site) -> None:
