@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from gateway.adapting import check_link, differing
 from gateway.byoc import Difference, Place, SipRemoval, SipRequest, SipTrunk
-from gateway.errors import ValidationError
-from providers.twilio.calls import with_retries
+from gateway.errors import ProviderUnavailable, ValidationError
+from providers.twilio.calls import NAME, is_sid, with_retries
 
 _PAGE_SIZE: Final = 100
 
@@ -45,7 +45,7 @@ def ensure(client: Any, request: SipRequest) -> SipTrunk:
     wanted = trunk_params(request, refs.get("connection_policy"))
     trunk = _named(trunks, request, "byoc_trunk")
     if trunk is None:
-        trunk = trunks.create(friendly_name=request.name, **wanted)
+        trunk = _checked(trunks.create(friendly_name=request.name, **wanted))
     elif _differs(trunk, wanted):
         trunks(trunk.sid).update(**wanted)
     refs["byoc_trunk"] = trunk.sid
@@ -150,14 +150,16 @@ def instructions(request: SipRequest) -> tuple[tuple[str, str], ...]:
 
 def _ensure_policy(client: Any, request: SipRequest) -> Mapping[str, str]:
     policies = client.voice.v1.connection_policies
-    policy = _named(policies, request, "connection_policy") or policies.create(friendly_name=request.name)
+    policy = _named(policies, request, "connection_policy") or _checked(
+        policies.create(friendly_name=request.name)
+    )
     targets = policies(policy.sid).targets
     known = _all(targets)
     target = next((each for each in known if each.target == _target(request)), None)
     if target is None:
         ours = next((each for each in known if each.friendly_name == request.name), None)
         if ours is None:
-            target = targets.create(target=_target(request), friendly_name=request.name)
+            target = _checked(targets.create(target=_target(request), friendly_name=request.name))
         else:
             target = targets(ours.sid).update(target=_target(request), enabled=True)
     elif target.enabled is False:
@@ -169,8 +171,10 @@ def _ensure_domain(client: Any, request: SipRequest, trunk_sid: str) -> Mapping[
     domains = client.sip.domains
     domain = _domain(client, request)
     if domain is None:
-        domain = domains.create(
-            domain_name=domain_name(request), friendly_name=request.name, byoc_trunk_sid=trunk_sid
+        domain = _checked(
+            domains.create(
+                domain_name=domain_name(request), friendly_name=request.name, byoc_trunk_sid=trunk_sid
+            )
         )
     elif domain.byoc_trunk_sid != trunk_sid:
         domains(domain.sid).update(byoc_trunk_sid=trunk_sid)
@@ -191,7 +195,7 @@ def _ensure_domain(client: Any, request: SipRequest, trunk_sid: str) -> Mapping[
 
 def _ensure_addresses(client: Any, request: SipRequest) -> str:
     lists = client.sip.ip_access_control_lists
-    acl = _named(lists, request, "ip_acl") or lists.create(friendly_name=request.name)
+    acl = _named(lists, request, "ip_acl") or _checked(lists.create(friendly_name=request.name))
     addresses = lists(acl.sid).ip_addresses
     known = {each.ip_address for each in _all(addresses)}
     for address in request.carrier_ips:
@@ -203,7 +207,7 @@ def _ensure_addresses(client: Any, request: SipRequest) -> str:
 def _ensure_login(client: Any, request: SipRequest) -> str:
     """Put user name and password on the list; a password cannot be read back, so it is written each time."""
     lists = client.sip.credential_lists
-    held = _named(lists, request, "credential_list") or lists.create(friendly_name=request.name)
+    held = _named(lists, request, "credential_list") or _checked(lists.create(friendly_name=request.name))
     credentials = lists(held.sid).credentials
     known = next((each for each in _all(credentials) if each.username == request.username), None)
     if known is None:
@@ -245,7 +249,15 @@ def _domain(client: Any, request: SipRequest | SipRemoval) -> Any | None:
 
 
 def _all(resource: Any) -> list[Any]:
-    return list(resource.stream(page_size=_PAGE_SIZE))
+    return [_checked(each) for each in resource.stream(page_size=_PAGE_SIZE)]
+
+
+def _checked(answered: Any) -> Any:
+    """Return an object of Twilio's whose id is fit to stand in a path (R91). Raises ProviderUnavailable."""
+    sid = str(answered.sid or "")
+    if not is_sid(sid[:2], sid):
+        raise ProviderUnavailable("an answer without an id", provider=NAME)
+    return answered
 
 
 def _sids(resource: Any) -> set[str]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from gateway.byoc import SipRequest
-from gateway.errors import ValidationError
+from gateway.errors import ProviderUnavailable, ValidationError
 from gateway.interface import Hook
 from gateway.transport import HttpResponse
 from tests.adapters.kit import DIAL, SETUP_URLS
@@ -229,3 +232,21 @@ def test_a_call_that_another_carrier_hands_over_is_for_the_number_in_its_address
         Hook.ANSWER, webhook(VOICE | {"To": "sip:+14155550100@pbx.example.net"})
     )
     assert event.to == "sip:+14155550100@pbx.example.net"
+
+
+@pytest.mark.parametrize("ident", ["../../Accounts", "BY1/../x", "?a=b", "", None, "BY" + "0" * 31 + "/"])
+def test_an_id_in_an_answer_leads_no_request_elsewhere(ident: str | None) -> None:
+    for at, answer in enumerate(new_link()):
+        if answer.status != 201 or b'"sid"' not in answer.body:
+            continue
+        answers = new_link()
+        answers[at] = reply(201, json.loads(answer.body) | {"sid": ident})
+        adapter, transport = provider(*answers)
+        with suppress(ProviderUnavailable):
+            adapter.ensure_sip(LINK)
+        told = ident or "None"
+        assert not [each for each in transport.requests if told in unquote(urlsplit(each.url).path)]
+        assert {each.url.partition("?")[2].partition("=")[0] for each in transport.requests} <= {
+            "",
+            "PageSize",
+        }
