@@ -14,6 +14,7 @@ from gateway.adapting import differing
 from gateway.byoc import CarrierApplication, Difference, Place, SetupUrls
 from gateway.errors import ProviderUnavailable, ValidationError
 from providers.plivo.calls import NAME, text_of, with_retries
+from providers.plivo.numbers import is_id
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
@@ -47,7 +48,7 @@ def checked_name(name: str) -> str:
 def read_application(reply: Mapping[str, Any]) -> CarrierApplication:
     """Return an application as the API gives it, its settings verbatim. Raises ProviderUnavailable for none."""
     ident = text_of(reply, "app_id")
-    if not ident:
+    if not is_id(ident):
         raise ProviderUnavailable("an answer without an application", provider=NAME)
     return CarrierApplication(
         ref=ident,

@@ -74,9 +74,14 @@ def read_number(item: Mapping[str, Any]) -> CarrierNumber | None:
     )
 
 
+def is_id(value: object) -> bool:
+    """True for an id that may stand in a path (R91)."""
+    return isinstance(value, str) and _IDENT.fullmatch(value) is not None
+
+
 def checked_id(ident: str, field: str) -> str:
     """Return an id of an application, trunk, carrier or login, fit to stand in a path (R91). Raises ValidationError."""
-    if not isinstance(ident, str) or _IDENT.fullmatch(ident) is None:
+    if not is_id(ident):
         raise ValidationError(field, "not an id of plivo: give letters, digits and -")
     return ident
 

@@ -15,6 +15,7 @@ from gateway.adapting import differing
 from gateway.byoc import ApplicationRequest, CarrierApplication, Difference, Place, SetupUrls
 from gateway.errors import ConfigurationError, ProviderUnavailable, ValidationError
 from providers.telnyx.calls import NAME
+from providers.telnyx.numbers import is_id
 
 _PROFILE: Final = "outbound_voice_profile_id"
 
@@ -43,7 +44,7 @@ _NULLABLE: Final = frozenset({"webhook_event_failover_url", "webhook_timeout_sec
 def read_application(data: Mapping[str, Any]) -> CarrierApplication:
     """Return an application as the API gives it, its settings verbatim. Raises ProviderUnavailable for none."""
     ident = data.get("id")
-    if not isinstance(ident, str | int) or isinstance(ident, bool) or not str(ident):
+    if isinstance(ident, bool) or not is_id(str(ident) if isinstance(ident, int) else ident):
         raise ProviderUnavailable("an answer without an application", provider=NAME)
     return CarrierApplication(
         ref=str(ident),
