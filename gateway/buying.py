@@ -148,6 +148,8 @@ def _bought(
     was_there: bool = False,
     order_ref: str | None = None,
 ) -> Bought:
+    if held.is_ordered:
+        return Bought(e164=held.e164, state=OrderState.PENDING, was_there=was_there, order_ref=order_ref)
     new = new_number(services.clock(), held.e164, account, held.carrier_ref)
     return Bought(
         e164=held.e164,
@@ -200,7 +202,7 @@ def confirm_caller_id(
     services: Services,
     credential: str,
     e164: str,
-    verification_ref: str,
+    verification_ref: str | None = None,
     code: str | None = None,
     *,
     workspace_id: str = DEFAULT_WORKSPACE,

@@ -24,6 +24,7 @@ class CarrierNumber:
     `settings`: what it points at now, in the carrier's own names and values; kept before any change.
     `kind`: "local", "mobile", "toll_free", "national", or "" where the carrier does not say.
     `needs_address`: the carrier demands an (emergency) address that the number does not have.
+    `is_ordered`: the carrier lists it already, but is still working on its order.
     """
 
     e164: str = field(repr=False)
@@ -32,6 +33,7 @@ class CarrierNumber:
     settings: Mapping[str, Any] = field(default_factory=lambda: _EMPTY, repr=False)
     kind: str = ""
     needs_address: bool = False
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +194,10 @@ class CallerIdVerification:
     """A verification that was begun.
 
     `code_to_type`: the digits that the person types when the carrier calls; None: the carrier sends a code to the
-    phone, to be handed to `confirm_caller_id` with `verification_ref`.
+    phone, to be handed to `confirm_caller_id` with `verification_ref`, where the carrier names verifications.
     """
 
-    verification_ref: str
+    verification_ref: str | None
     code_to_type: str | None = field(default=None, repr=False)
 
 

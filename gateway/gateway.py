@@ -571,7 +571,7 @@ class Numbers:
         e164: str,
         *,
         credential: str,
-        verification_ref: str,
+        verification_ref: str | None = None,
         code: str | None = None,
         workspace_id: str = DEFAULT_WORKSPACE,
     ) -> Number:

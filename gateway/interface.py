@@ -665,7 +665,7 @@ class Provider(ABC):
         """
         raise self._unsupported("verified caller IDs")
 
-    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+    def confirm_caller_id(self, e164: str, verification_ref: str | None, code: str | None) -> CallerId:
         """Finish a verification with the code that the phone got (None where the person typed it on the phone).
 
         Raises:

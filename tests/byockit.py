@@ -293,7 +293,7 @@ class Account:
     def start_caller_id(self, e164: str, *, by: str = "call") -> CallerIdVerification:
         return CallerIdVerification(verification_ref="V1", code_to_type="123456" if by == "call" else None)
 
-    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+    def confirm_caller_id(self, e164: str, verification_ref: str | None, code: str | None) -> CallerId:
         if code not in (None, "4242"):
             raise RequestRefused("wrong code", provider=self.name)
         with self._writing("caller id") as found:

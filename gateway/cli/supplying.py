@@ -256,7 +256,9 @@ def verify_caller_id(
         )
 
     def show() -> None:
-        confirm = f"gateway numbers caller-ids confirm {e164} --credential {credential} --ref {begun.verification_ref}"
+        confirm = f"gateway numbers caller-ids confirm {e164} --credential {credential}"
+        if begun.verification_ref is not None:
+            confirm += f" --ref {begun.verification_ref}"
         if begun.code_to_type is not None:
             screen.say(f"The carrier calls {e164} now: type {begun.code_to_type} on its keypad, then run")
         else:
@@ -277,16 +279,16 @@ def confirm_caller_id(
     context: typer.Context,
     e164: Annotated[str, typer.Argument(metavar="NUMBER")],
     credential: Account,
-    ref: Annotated[
-        str | None, typer.Option("--ref", help="What `verify` printed; none: verified before.")
+    ref: Annotated[str | None, typer.Option("--ref", help="What `verify` printed, where it did.")] = None,
+    code: Annotated[
+        str | None, typer.Option("--code", help="What the phone got; neither: verified before.")
     ] = None,
-    code: Annotated[str | None, typer.Option("--code", help="What the phone got.")] = None,
     as_json: Json = False,
 ) -> None:
     """Finish a verification, and add the number: it can be assigned for outbound calls."""
     session = session_of(context)
     with session.gateway() as gateway:
-        if ref is None:
+        if ref is None and code is None:
             added = gateway.numbers.add_caller_id(
                 e164, credential=credential, workspace_id=session.workspace_id
             )

@@ -38,13 +38,13 @@ def listen(
         while deadline is None or time.monotonic() < deadline:
             for event in outbox.list_notifications(store, session.workspace_id, after=after):
                 after = event.id
+                payload = event.payload if include_numbers else masked_payload(event.payload)
+                document = json.loads(payload)
                 if as_json:
-                    payload = event.payload if include_numbers else masked_payload(event.payload)
-                    print_json({"id": event.id, **json.loads(payload)}, indent=None)
+                    print_json({"id": event.id, **document}, indent=None)
                 else:
-                    screen.say(
-                        f"{event.created_at:%H:%M:%S}  {event.type:22} {event.call_id or ''}  {event.id}"
-                    )
+                    whose = event.call_id or document["data"]["e164"]  # of a call, or else of a number
+                    screen.say(f"{event.created_at:%H:%M:%S}  {event.type:22} {whose}  {event.id}")
             time.sleep(POLL_S)
 
 

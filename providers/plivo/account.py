@@ -202,11 +202,13 @@ class PlivoAccount(Provider):
             raise ProviderUnavailable("an answer without a verification", provider=self.name)
         return CallerIdVerification(verification_ref=ref)
 
-    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+    def confirm_caller_id(self, e164: str, verification_ref: str | None, code: str | None) -> CallerId:
         """Hand in the code that the phone got."""
         wanted, otp = parse_e164(e164, "number"), inventory.checked_code(code)
-        if not calls.is_call_id(verification_ref):
-            raise ValidationError("verification", "not a verification of plivo")
+        if verification_ref is None or not calls.is_call_id(verification_ref):
+            raise ValidationError(
+                "verification", "not a verification of plivo: give the one that it began with"
+            )
         self._ask("POST", "VerifiedCallerId", "Verification", verification_ref, otp=otp)
         return CallerId(e164=wanted, carrier_ref=wanted.removeprefix("+"))
 

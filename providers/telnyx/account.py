@@ -39,7 +39,7 @@ from gateway.errors import (
     ValidationError,
 )
 from gateway.interface import AccountInfo, Provider
-from gateway.numbers import mask, parse_e164
+from gateway.numbers import parse_e164
 from providers.telnyx import applications, calls, inventory, numbers, trunks
 from providers.telnyx.client import Answer, send, translated
 from providers.telnyx.numbers import checked_id
@@ -240,9 +240,9 @@ class TelnyxAccount(Provider):
                 verification_method=by,  # type: ignore[arg-type]
             )
         )
-        return CallerIdVerification(verification_ref=mask(wanted))
+        return CallerIdVerification(verification_ref=None)
 
-    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+    def confirm_caller_id(self, e164: str, verification_ref: str | None, code: str | None) -> CallerId:
         """Hand in the code that the phone got."""
         wanted, resource = parse_e164(e164, "number"), self._client().verified_numbers.actions
         if code is None or not (code.isascii() and code.isdecimal() and len(code) <= 12):

@@ -21,6 +21,7 @@ _MAX_PAGES: Final = 400
 
 # Source: schema PhoneNumberDetailed, field status: of its twelve words only this one means that calls arrive.
 _USABLE: Final = "active"
+_ON_ORDER: Final = ("purchase-pending", "provision-pending")
 
 # What a number points at now; kept verbatim before any change.
 _KEPT: Final = (
@@ -86,6 +87,7 @@ def read_number(item: Mapping[str, Any], voice: Mapping[str, Any] | None = None)
         has_voice=item.get("status") == _USABLE,
         settings=settings,
         kind=_text(item.get("phone_number_type"))[:20],
+        is_ordered=item.get("status") in _ON_ORDER,
     )
 
 

@@ -267,7 +267,7 @@ class TwilioAccount(Provider):
             verification_ref=str(begun.call_sid or ""), code_to_type=str(begun.validation_code or "")
         )
 
-    def confirm_caller_id(self, e164: str, verification_ref: str, code: str | None) -> CallerId:
+    def confirm_caller_id(self, e164: str, verification_ref: str | None, code: str | None) -> CallerId:
         """Look whether the number is listed by now; a code is of no use here."""
         wanted = parse_e164(e164, "number")
         with translated():

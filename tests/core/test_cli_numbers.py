@@ -143,6 +143,20 @@ def test_a_number_is_searched_and_bought_after_its_price_was_agreed_to(cli: Cli,
     assert again["was_there"] is True
 
 
+def test_a_verification_that_its_carrier_does_not_name_is_confirmed_as_it_was_printed(
+    cli: Cli, sim: Simulator
+) -> None:
+    held = sim.add_account("telnyx")
+    secrets = [word for name, value in held.secrets.items() for word in ("--set", f"{name}={value}")]
+    cli.env["GATEWAY_TELNYX_BASE_URL"] = sim.base_url("telnyx")
+    cli.ok("credentials", "add", "telnyx", *secrets)
+    said = cli.ok("numbers", "caller-ids", "verify", FOREIGN, "--credential", "telnyx").out
+    [printed] = [line.strip() for line in said.splitlines() if line.startswith("  gateway ")]
+    assert printed == f"gateway numbers caller-ids confirm {FOREIGN} --credential telnyx --code CODE"
+    command = printed.replace("CODE", str(sim.sent_code(held, FOREIGN))).split()[1:]
+    assert cli.ok(*command, "--json").document["kind"] == "caller_id"
+
+
 def test_a_foreign_number_that_may_be_shown_is_added_for_outbound_calls(
     cli: Cli, sim: Simulator, account: Account
 ) -> None:

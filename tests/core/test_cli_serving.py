@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+import requests
 
 from gateway import serving
 from gateway.errors import ConfigurationError
@@ -129,6 +134,42 @@ def test_the_simulator_tells_how_a_gateway_reaches_it(cli: Cli, started: list[su
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
+
+
+def test_a_simulator_alone_rings_its_numbers_wherever_they_point(
+    cli: Cli, started: list[subprocess.Popen[str]]
+) -> None:
+    """Without --connect: the numbers point where somebody put them, here at a server that is no gateway."""
+    asked: queue.Queue[dict[str, list[str]]] = queue.Queue()
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.put(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml")
+            self.end_headers()
+            self.wfile.write(b"<Response><Reject/></Response>")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    words = ("simulate", "--port", "0", "--speed", "20", "--ring-every", "1s", "--json")
+    simulator = cli.start(*words)
+    started.append(simulator)
+    document = first_document(simulator)
+    [account] = [each for each in document["accounts"] if each["provider"] == "twilio"]
+    login = (account["secrets"]["account_sid"], account["secrets"]["auth_token"])
+    held = f"{account['base_url']}/2010-04-01/Accounts/{login[0]}/IncomingPhoneNumbers"
+    [number] = requests.get(f"{held}.json", auth=login, timeout=10).json()["incoming_phone_numbers"]
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        requests.post(f"{held}/{number['sid']}.json", data={"VoiceUrl": url}, auth=login, timeout=10)
+        for _ in range(2):
+            assert asked.get(timeout=PATIENCE_S)["To"] == account["numbers"]
+        server.shutdown()
+    simulator.send_signal(signal.SIGTERM)
+    assert simulator.wait(PATIENCE_S) == 0
 
 
 def test_a_connected_simulator_calls_and_is_called_at_once_and_again_after_a_restart(

@@ -140,6 +140,7 @@ def test_an_account_is_removed_by_its_name(cli: Cli) -> None:
         "name": "twilio",
         "provider": "twilio",
         "removed": True,
+        "notes": [],
     }
     assert cli.ok("credentials", "list", "--json").document == {"data": []}
 

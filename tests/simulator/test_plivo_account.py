@@ -243,7 +243,9 @@ def test_a_write_can_be_refused_or_done_and_its_answer_lost(customer: Customer) 
     faults, path = customer.sim.faults, f"Number/{OURS[1:]}/"
     faults.api("plivo", "number_write", Fault.STATUS, status=403)
     faults.api("plivo", "number_write", Fault.SERVER_ERROR_AFTER)
-    assert body(customer.api("POST", path, {"alias": "a"}), 403)["error"]
+    assert (
+        body(customer.api("POST", path, {"alias": "a"}), 403)["error"] == "you are not permitted to do this"
+    )
     assert customer.sim.number_settings(customer.account, OURS)["alias"] == ""
     assert customer.api("POST", path, {"alias": "b"}).status_code == 503
     assert customer.sim.number_settings(customer.account, OURS)["alias"] == "b"

@@ -208,6 +208,7 @@ def test_faults_answer_in_plivos_own_format(customer: Customer) -> None:
     refused = customer.api("POST", "Call/", customer.order())
     assert (limited.status_code, refused.status_code) == (429, 403)
     assert set(limited.json()) == set(refused.json()) == {"api_id", "error"}
+    assert refused.json()["error"].startswith("call could not be placed")
     assert not customer.sim.calls("plivo")
     assert len(customer.sim.dials("plivo")) == 2
 

@@ -36,7 +36,7 @@ from providers.simulator.carriers.plivo.calls import (
 from providers.simulator.carriers.plivo.documents import Element, InvalidDocument, read_document
 from providers.simulator.carriers.plivo.endings import Ending
 from providers.simulator.carriers.plivo.frames import AudioFormat, Codec, Writer
-from providers.simulator.carriers.plivo.handlers import Handlers
+from providers.simulator.carriers.plivo.handlers import NOT_PLACED, Handlers
 from providers.simulator.carriers.plivo.numbers import Applications, Numbers
 from providers.simulator.carriers.plivo.people import People
 from providers.simulator.carriers.plivo.performer import CallEnds, Document, Performer
@@ -312,8 +312,9 @@ class Face(CarrierFace):
         return self._handlers.error(405 if allowed else 404)
 
     def fault_answer(self, fault: ApiFault, request: ApiRequest) -> ApiAnswer:
-        """Plivo's error body of a status."""
-        return self._handlers.error(fault.status)
+        """Plivo's error body of a status; a call that is not permitted has a text of its own."""
+        is_call = (fault.operation, fault.status) == ("dial", 403)
+        return self._handlers.error(fault.status, NOT_PLACED if is_call else None)
 
     def new_uuid(self) -> str:
         """A random uuid, the same for the same seed."""

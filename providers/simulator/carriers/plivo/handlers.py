@@ -17,9 +17,10 @@ from providers.simulator.carriers.plivo import endings, resources, rest
 from providers.simulator.carriers.plivo.accounts import PlivoAccount
 from providers.simulator.carriers.plivo.calls import PlivoCall, Recording, StreamRecord, Target
 from providers.simulator.carriers.plivo.rest import RestError
-from providers.simulator.carriers.plivo.verbs import BASE, NO_CONTENT, TEXTS, Json, Line, Verbs
+from providers.simulator.carriers.plivo.verbs import BASE, NO_CONTENT, Json, Line, Verbs
 
 CALL_NOT_FOUND: Final = "call not found"
+NOT_PLACED: Final = "call could not be placed: concurrency limit breached or destination not permitted"
 API_RECORD_LIMIT_S: Final = 60
 DEFAULT_STREAM_TIMEOUT_S: Final = 86_400
 
@@ -86,7 +87,7 @@ class Handlers(Verbs):
             if main.is_trial and f"+{rest.digits(to)}" not in main.account.verified_caller_ids:
                 raise RestError(403, "a trial account can call verified numbers only")
             if country_of(to) in main.forbidden:
-                raise RestError(403, TEXTS[403])
+                raise RestError(403, NOT_PLACED)
 
     def _owned(self, owner: PlivoAccount) -> list[PlivoCall]:
         """The account's calls, newest first as the lists show them."""

@@ -31,7 +31,7 @@ BASE: Final = "/v1/Account/{auth_id}/"
 TEXTS: Final = {
     400: "bad request",
     401: "authentication failed",
-    403: "call could not be placed: concurrency limit breached or destination not permitted",
+    403: "you are not permitted to do this",
     404: "not found",
     405: "method not allowed",
     409: "conflict",
