@@ -270,8 +270,19 @@ class TelnyxAccount(Provider):
         return trunks.read_link(application, request)
 
     def check_sip(self, request: SipRequest) -> tuple[Difference, ...]:
-        """Read the application's inbound settings and compare."""
-        return trunks.differences(self.fetch_application(trunks.application_of(request)), request)
+        """Read the application's inbound settings and compare; for calls out, the verified caller IDs too."""
+        found = trunks.differences(self.fetch_application(trunks.application_of(request)), request)
+        return found + self._unverified(request)
+
+    def _unverified(self, request: SipRequest) -> tuple[Difference, ...]:
+        if request.carrier_host is None or not request.numbers:
+            return ()
+        try:
+            return trunks.unverified(request, (each.e164 for each in self.list_caller_ids()))
+        except RequestRefused as refused:
+            if refused.http_status in (401, 403):  # the key may not read them
+                return ()
+            raise
 
     def remove_sip(self, removal: SipRemoval) -> tuple[str, ...]:
         """Close the sub-domain, which is the application's: it goes with it, and stays while other links need it."""

@@ -10,12 +10,13 @@ not bring its inbound calls to the application.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from gateway.adapting import check_link, differing
 from gateway.byoc import CarrierApplication, Difference, Place, SipRemoval, SipRequest, SipTrunk
 from gateway.errors import UnsupportedFeature, ValidationError
+from gateway.numbers import mask
 from providers.telnyx.applications import whole
 from providers.telnyx.calls import NAME
 
@@ -74,6 +75,23 @@ def differences(application: CarrierApplication, request: SipRequest) -> tuple[D
     return differing(Place.LINK, wanted, inbound)
 
 
+def unverified(request: SipRequest, verified: Iterable[str]) -> tuple[Difference, ...]:
+    """Return the numbers that Telnyx would refuse to show on calls out (D51): each must be a verified caller ID."""
+    known = set(verified)
+    return tuple(
+        Difference(
+            place=Place.LINK,
+            setting=f"verified caller ID {mask(number)}",
+            wanted="verified",
+            found="",
+            is_repairable=False,
+            advice="calls out that show it are refused (D51): verify it (gateway numbers caller-ids verify)",
+        )
+        for number in request.numbers
+        if number not in known
+    )
+
+
 def closed_settings(application: CarrierApplication, removal: SipRemoval) -> dict[str, Any] | None:
     """Return the application's `inbound` with our sub-domain closed; None: there is none, or not ours, or it is."""
     inbound = whole(application.settings.get("inbound"))
@@ -111,6 +129,9 @@ def read_link(application: CarrierApplication, request: SipRequest) -> SipTrunk:
         ("Take care", "the sub-domain takes calls from anyone who knows its name"),
     ]
     if request.carrier_host is not None:
+        lines.append(
+            ("Verify as caller ID", "each number that is shown on calls out: Telnyx refuses others (D51)")
+        )
         lines.append(("Telnyx sends calls to", f"sip:+<number>@{request.carrier_host}"))
         lines.append(("Accept calls from", "Telnyx's signaling addresses: https://sip.telnyx.com"))
     return SipTrunk(

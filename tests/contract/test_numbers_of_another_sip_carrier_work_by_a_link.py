@@ -35,6 +35,8 @@ CANNOT: Final[dict[str, tuple[dict[str, Any], str]]] = {  # what the carrier can
 
 def link(owner: Owner, **changes: Any) -> Any:
     asked = {**LINKS[owner.provider], **changes}
+    if owner.provider == "telnyx":  # it shows only numbers that it knows
+        owner.sim.verify_caller_id(owner.account, THEIRS)
     return owner.gw.numbers.add_sip([THEIRS], credential=owner.provider, name="acme", **asked)
 
 
@@ -78,8 +80,6 @@ def test_a_call_goes_out_by_the_other_carrier(owner: Owner) -> None:
     owner.gw.numbers.assign(THEIRS, agent="echo", outbound=True)
     address = CALLEE if owner.provider == "twilio" else f"sip:{CALLEE}@sbc.example.net:5060"
     owner.sim.script(address, Answer(talk_s=2))
-    if owner.provider == "telnyx":  # it shows only numbers that it knows
-        owner.sim.verify_caller_id(owner.account, THEIRS)
     placed = owner.bench.ended(owner.bench.place())
     assert (placed.status, placed.from_number) == (CallStatus.COMPLETED, THEIRS), owner.bench.story()
     [dial] = [entry.data["parameters"] for entry in owner.sim.dials(owner.provider)]
@@ -103,6 +103,16 @@ def test_what_is_missing_of_a_link_is_named_and_mended(owner: Owner) -> None:
     check = owner.gw.numbers.check(THEIRS)
     assert check.differences
     assert owner.gw.numbers.repair(THEIRS).is_fine
+    assert owner.gw.numbers.check(THEIRS).is_fine
+
+
+def test_a_number_that_may_not_be_shown_on_calls_out_is_named(owner: Owner) -> None:
+    owner.bring()
+    added = owner.gw.numbers.add_sip([THEIRS], credential=owner.provider, **LINKS[owner.provider])
+    wanted = ["verified caller ID …0150"] if owner.provider == "telnyx" else []
+    assert [each.setting for each in added.differences] == wanted
+    assert [each.setting for each in owner.gw.numbers.check(THEIRS).differences] == wanted
+    owner.sim.verify_caller_id(owner.account, THEIRS)
     assert owner.gw.numbers.check(THEIRS).is_fine
 
 
@@ -132,6 +142,7 @@ EVERY_WISH: Final[dict[str, dict[str, Any]]] = LINKS | {
 def test_a_link_goes_with_its_last_number_and_what_stays_is_told(owner: Owner) -> None:
     owner.bring()
     owner.gw.numbers.assign(OURS, agent="echo", outbound=True)  # the application stays
+    owner.sim.verify_caller_id(owner.account, THEIRS)
     owner.gw.numbers.add_sip([THEIRS, ALSO_THEIRS], credential=owner.provider, **EVERY_WISH[owner.provider])
     made = owner.links()
     assert owner.gw.numbers.release(ALSO_THEIRS).notes == ()

@@ -40,6 +40,10 @@ OPEN: Final[dict[str, Any]] = {
     },
 }
 
+VERIFIED: Final = reply(
+    {"data": [{"phone_number": OURS, "verified_at": "2026-11-02T10:00:00Z"}], "meta": {"total_pages": 1}}
+)
+
 
 def test_a_link_opens_a_sub_domain_on_the_application_and_sends_everything_else_as_it_was() -> None:
     telnyx, script = provider(ok(APPLICATION), ok(OPEN), ok(OPEN))
@@ -70,12 +74,24 @@ def test_a_sub_domain_that_the_application_has_is_taken() -> None:
 
 def test_a_check_names_what_was_changed_behind_our_back() -> None:
     closed = {**OPEN, "inbound": {"sip_subdomain_receive_settings": "only_my_connections"}}
-    found = provider(ok(closed))[0].check_sip(LINK)
+    found = provider(ok(closed), VERIFIED)[0].check_sip(LINK)
     assert [(each.setting, each.wanted, each.found) for each in found] == [
         ("sip_subdomain", "acme-7f3k", ""),
         ("sip_subdomain_receive_settings", "from_anyone", "only_my_connections"),
     ]
-    assert provider(ok(OPEN))[0].check_sip(LINK) == ()
+    assert provider(ok(OPEN), VERIFIED)[0].check_sip(LINK) == ()
+
+
+def test_a_number_of_a_link_must_be_verified_to_be_shown_on_calls_out() -> None:
+    none = reply({"data": [], "meta": {"total_pages": 1}})
+    [unverified] = provider(ok(OPEN), none)[0].check_sip(LINK)
+    assert (unverified.setting, unverified.is_repairable) == (f"verified caller ID …{OURS[-4:]}", False)
+    assert "D51" in unverified.advice
+    assert provider(ok(OPEN))[0].check_sip(replace(LINK, carrier_host=None)) == (), "no calls out"
+    forbidden = reply({"errors": [{"code": "10010", "title": "Forbidden"}]}, 403)
+    assert provider(ok(OPEN), forbidden)[0].check_sip(LINK) == (), "the key may not read them"
+    lines = dict(provider(ok(OPEN))[0].ensure_sip(LINK).instructions)
+    assert "refuses others" in lines["Verify as caller ID"]
 
 
 @pytest.mark.parametrize(
