@@ -43,7 +43,9 @@ def listen(
                 if as_json:
                     print_json({"id": event.id, **document}, indent=None)
                 else:
-                    whose = event.call_id or document["data"]["e164"]  # of a call, or else of a number
+                    whose = event.call_id or document["data"].get(
+                        "e164", ""
+                    )  # a call that is gone has neither
                     screen.say(f"{event.created_at:%H:%M:%S}  {event.type:22} {whose}  {event.id}")
             time.sleep(POLL_S)
 
