@@ -34,6 +34,7 @@ from gateway.status import Direction
 from gateway.stepping import advance, records_with_connection, rendered, settle_connection
 from gateway.store import Reader, Tx, actions, attempts, calls, steps
 from gateway.store.rows import Action, ActionKind, ActionState, Step, StepState
+from gateway.urls import BEGIN
 
 log = logging.getLogger(__name__)
 
@@ -228,8 +229,10 @@ def _redirect(services: Services, action: Action) -> None:
     if found is None:
         return
     call, step, credential, provider = found
+    if step.state is not StepState.PENDING:
+        return  # the carrier asked by itself meanwhile, and has it: a redirect would cut it short
     live, _ = rendered(services, call, credential, step, None)
-    provider.redirect(replace(own_leg(services.store, call), is_answered=True), live.next_url)
+    provider.redirect(replace(own_leg(services.store, call), is_answered=True), live.next_url + BEGIN)
 
 
 def _current(services: Services, action: Action) -> tuple[Call, Step, Credential, Provider] | None:

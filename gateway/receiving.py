@@ -50,6 +50,7 @@ from gateway.store import (
     webhooks,
 )
 from gateway.store.rows import UNSET, SeenReply, Step, StepState, Unset
+from gateway.urls import BEGIN
 
 log = logging.getLogger(__name__)
 
@@ -350,11 +351,11 @@ class _Receipt:
             self.hook is Hook.NEXT
             and step is not None
             and current is not None
-            and current.state is StepState.PENDING
+            and (current.state is StepState.PENDING or self.request.url.endswith(BEGIN))
         ):
-            return self._on_question(
-                tx, event, call, step, current
-            )  # redirected to a step that has not begun
+            # Redirected to a step that is to begin: never a sign that it is over, also when the carrier had fetched it
+            # by itself a moment before. The caller would hear nothing of it.
+            return self._on_question(tx, event, call, step, current)
         if (
             event.step is not None
             and step is not None
@@ -424,7 +425,11 @@ class _Receipt:
         elif self.hook is Hook.FALLBACK:
             call, current = stepping.advance_in(self.services, tx, call, current, StepState.FAILED, self.now)
         elif (
-            self.hook is Hook.NEXT and step is not None and step.token == current.token and event.step is None
+            self.hook is Hook.NEXT
+            and step is not None
+            and step.token == current.token
+            and event.step is None
+            and not self.request.url.endswith(BEGIN)
         ):
             call, current = stepping.advance_in(self.services, tx, call, current, StepState.OVER, self.now)
         if self._commands:
@@ -433,17 +438,6 @@ class _Receipt:
         elif current.state is StepState.PENDING and not isinstance(current.instruction, NextAgent):
             steps.set_step_state(tx, current.token, StepState.STARTED)
         return call, current
-
-    def _is_over(self, event: CallEvent, step: Step | None, current: Step) -> bool:
-        """Whether `next` was asked for the running step by a carrier that does not say how it ended."""
-        is_running = current.state is not StepState.PENDING
-        return (
-            self.hook is Hook.NEXT
-            and event.step is None
-            and step is not None
-            and step.token == current.token
-            and is_running
-        )
 
     def _chain(self, tx: Tx, call: Call) -> Chain:
         if call.agent_id is None:

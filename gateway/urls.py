@@ -19,6 +19,10 @@ def key_in(url: str) -> str | None:
     return found[1] if found and found.end() == len(url) else None
 
 
+# At the end of the URL that a call is redirected to: the step begins, whatever was asked about it before.
+BEGIN: Final = "?begin=1"
+
+
 @dataclass(frozen=True, slots=True)
 class Urls:
     """Builds URLs under `public_url` + `prefix`; `public_url` None means that carriers cannot reach us."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from gateway import (
@@ -17,9 +19,11 @@ from gateway import (
     Sip,
     Stream,
     TakeMessage,
+    registry,
 )
+from gateway.interface import LegRef, Provider
 from providers.simulator import Answer, Busy, Caller, HangUpWhileRinging
-from tests.bench import CALLER, OURS, UNASSIGNED, Bench
+from tests.bench import CALLER, OURS, UNASSIGNED, Bench, Delivered
 
 PERSON = "+14155550177"
 NOWHERE = "ws://127.0.0.1:9/media"
@@ -124,6 +128,40 @@ def test_an_agent_that_never_joins_is_given_up_after_its_join_timeout(bench: Ben
     call = bench.ended(bench.the_call(ringing), timeout_s=25)
     assert "Nobody came." in words(ringing), bench.story()
     assert call.status is CallStatus.COMPLETED
+
+
+def test_a_text_that_the_carrier_fetched_by_itself_is_not_taken_for_over_when_our_redirect_comes_late(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.provider == "telnyx":
+        pytest.skip("a command carrier is not redirected")
+    long_text = "Nobody came. " * 40
+    services = bench.gw.services
+    adapter = registry.provider_class(bench.provider)
+    redirect = adapter.redirect
+
+    def late(self: Provider, ref: LegRef, next_url: str) -> None:
+        bench.until(lambda: asked(bench))
+        redirect(self, ref, next_url)
+
+    monkeypatch.setattr(adapter, "redirect", late)
+    bench.agent.is_deaf = True
+    put(bench, Stream(bench.agent.url), Say(long_text), settings=CallSettings(join_timeout="5s"))
+    ringing = bench.ring()
+    call = bench.the_call(ringing)
+    bench.until(lambda: [each for each in bench.gw.calls.events(call.id) if each.name == "step"])
+    now = services.clock
+    monkeypatch.setattr(
+        services, "clock", lambda: now() + timedelta(seconds=3)
+    )  # we give up before the carrier
+    bench.ended(call, timeout_s=40)
+    heard = [each.strip() for each in words(ringing)]
+    assert heard == [long_text.strip()] * 2, bench.story()  # cut short by the redirect, then said from the beginning
+    assert "begin=1" in "".join(each.target for each in asked(bench)), bench.story()
+
+
+def asked(bench: Bench) -> list[Delivered]:
+    return [each for each in bench.web.delivered if each.hook == "next"]
 
 
 def test_an_agent_at_its_limit_is_passed_over(bench: Bench) -> None:
