@@ -156,7 +156,9 @@ def test_a_text_that_the_carrier_fetched_by_itself_is_not_taken_for_over_when_ou
     )  # we give up before the carrier
     bench.ended(call, timeout_s=40)
     heard = [each.strip() for each in words(ringing)]
-    assert heard == [long_text.strip()] * 2, bench.story()  # cut short by the redirect, then said from the beginning
+    assert heard == [long_text.strip()] * 2, (
+        bench.story()
+    )  # cut short by the redirect, then said from the beginning
     assert "begin=1" in "".join(each.target for each in asked(bench)), bench.story()
 
 
