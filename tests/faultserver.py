@@ -19,6 +19,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import responses
@@ -114,11 +115,12 @@ def redirect(status: int, location: str) -> Script:
     return reply(status, b"", ("Location", location))
 
 
-def reset_after(data: bytes = b"") -> Script:
-    """Send these bytes, then reset the connection."""
+def reset_after(data: bytes = b"", wait_s: float = 0.0) -> Script:
+    """Send these bytes, then reset the connection, after a while."""
 
     def script(connection: Connection) -> None:
         connection.send(data)
+        time.sleep(wait_s)
         connection.reset()
 
     return script

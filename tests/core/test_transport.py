@@ -223,8 +223,9 @@ def test_an_answer_that_is_not_whole_leaves_the_outcome_unknown_after_one_post(f
 
 
 def test_a_reset_right_after_the_connection_is_unknown_because_bytes_may_have_left() -> None:
-    with FaultServer(reset_after(), reads_request=False) as server, pytest.raises(OutcomeUnknown):
-        # larger than any socket buffer, so that the reset is met while sending
+    # not at once, or connecting itself may fail; and more than any socket buffer takes, so it is met while sending
+    script = reset_after(wait_s=0.3)
+    with FaultServer(script, reads_request=False) as server, pytest.raises(OutcomeUnknown):
         patient(server.url).send(dial(server.url, b"x" * 20_000_000))
     assert server.connections == 1
 
